@@ -88,8 +88,12 @@ include $(PGXS)
 
 -include $(OBJS:.o=.d)
 
-# A build outside the source needs its folders.
+# A build outside the source needs its folders, and must not take objects that lie in the source for its own,
+# as PGXS's VPATH would.
 ifneq ($(here),.)
+VPATH =
+vpath %.c $(here)
+vpath %.control $(here)
 $(shell mkdir -p $(sort $(dir $(OBJS))))
 endif
 
