@@ -13,7 +13,7 @@ OUT ?= build/core-$(MODE)
 san_asan = -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 san_tsan = -O1 -fsanitize=thread
 san_plain = -O1
-san_libfuzzer = -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+san_libfuzzer = -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 ifeq (,$(san_$(MODE)))
 $(error MODE must be asan, tsan, plain or libfuzzer)
 endif
