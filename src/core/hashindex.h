@@ -1,0 +1,53 @@
+/*-------------------------------------------------------------------------
+ *
+ * hashindex.h
+ *	  From a 32-bit hash to the numbers of what has it, in the arena.
+ *
+ * The index holds pairs of a hash and a number and knows nothing else: what
+ * the numbers stand for, and whether it is equal to what is sought, is for the
+ * caller to say.  The essay is in hashindex.c.
+ *
+ * Locks: the caller's; shared to look up, exclusive to change.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MS_HASHINDEX_H
+#define MS_HASHINDEX_H
+
+#include "core/arena.h"
+
+#define MS_HASH_NONE	PG_UINT32_MAX
+
+typedef struct MsHashSlot
+{
+	uint32		hash;
+	uint32		number;			/* plus one; 0 if the slot is empty */
+} MsHashSlot;
+
+/* Embedded by the caller; all zeroes is an empty index.  Under its lock. */
+typedef struct MsHashIndex
+{
+	MsRef		slots;			/* MsHashSlot[nslots] */
+	uint32		nslots;
+	uint32		used;
+} MsHashIndex;
+
+/* Where a search stands; begin with all zeroes. */
+typedef struct MsHashSearch
+{
+	uint32		pos;
+	uint32		steps;			/* slots looked at */
+} MsHashSearch;
+
+extern uint32 ms_hash_next(const MsArena *a, const MsHashIndex *h, uint32 hash,
+						   MsHashSearch *search);
+extern bool ms_hash_reserve(MsArena *a, MsGroup *g, MsHashIndex *h, int flags);
+extern void ms_hash_insert(MsArena *a, MsHashIndex *h, uint32 hash,
+						   uint32 number);
+extern void ms_hash_remove(MsArena *a, MsHashIndex *h, uint32 hash,
+						   uint32 number);
+extern void ms_hash_free(MsArena *a, MsGroup *g, MsHashIndex *h);
+extern bool ms_hash_is_valid(const MsArena *a, const MsHashIndex *h,
+							 const char **why);
+
+#endif							/* MS_HASHINDEX_H */

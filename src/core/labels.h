@@ -1,0 +1,100 @@
+/*-------------------------------------------------------------------------
+ *
+ * labels.h
+ *	  The series of a table and the values of their labels.
+ *
+ * A series table gives each tuple of label values a series id and back.  Ids
+ * are dense and start at 0; a released one is used again, told from its
+ * predecessor by a generation number.  Values are bytes, compared as bytes;
+ * each distinct one is stored once.  The essay is in labels.c.
+ *
+ * Locks.  A series table belongs to one table, and all calls are made under
+ * that table's lock: shared is enough for those that take it const, the
+ * others need it exclusively.  What ms_series_labels lends is valid as long as
+ * the lock is held.  Everything lives in the group given to ms_series_add and
+ * ms_series_release, which has to be the same every time, and goes with it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MS_LABELS_H
+#define MS_LABELS_H
+
+#include "core/hashindex.h"
+#include "core/vec.h"
+
+#define MS_MAX_LABEL_BYTES	65535	/* of one value */
+#define MS_NO_SERIES		PG_UINT32_MAX
+
+/* One label of a series: the binary image of its value, or NULL. */
+typedef struct MsLabelValue
+{
+	const uint8 *bytes;			/* borrowed; may be NULL if len is 0 */
+	uint32		len;			/* at most MS_MAX_LABEL_BYTES */
+	bool		isnull;
+} MsLabelValue;
+
+/*
+ * The distinct values of all labels of a table.  A value's code is its place
+ * in the vector plus one; code 0 is NULL.
+ */
+typedef struct MsLabelDict
+{
+	MsVec		values;			/* MsLabelEntry by code - 1 */
+	MsHashIndex index;			/* from a value's hash to code - 1 */
+	uint32		count;			/* values held */
+	uint32		limit;			/* codes ever given out */
+	uint32		free;			/* first code to use again, or 0 */
+} MsLabelDict;
+
+/*
+ * The series of a table.  Embedded by the caller in shared memory; all zeroes
+ * is an empty one.  Under the table's lock.
+ */
+typedef struct MsSeriesTable
+{
+	MsLabelDict dict;
+	MsVec		tuples;			/* by series id: generation, then codes */
+	MsHashIndex index;			/* from a tuple's hash to series id */
+	uint32		width;			/* codes in an element of tuples */
+	uint32		count;			/* series held */
+	uint32		limit;			/* ids ever given out */
+	uint32		free;			/* first id to use again, plus one; or 0 */
+} MsSeriesTable;
+
+/* Series held. */
+static inline uint32
+ms_series_count(const MsSeriesTable *st)
+{
+	return st->count;
+}
+
+/* All ids are below this. */
+static inline uint32
+ms_series_limit(const MsSeriesTable *st)
+{
+	return st->limit;
+}
+
+extern uint32 ms_labels_hash(const MsLabelValue *labels, int n);
+
+extern uint32 ms_series_find(const MsArena *a, const MsSeriesTable *st,
+							 const MsLabelValue *labels, int nlabels,
+							 uint32 hash);
+extern uint32 ms_series_add(MsArena *a, MsGroup *g, MsSeriesTable *st,
+							const MsLabelValue *labels, int nlabels,
+							uint32 hash, int flags);
+extern void ms_series_release(MsArena *a, MsGroup *g, MsSeriesTable *st,
+							  uint32 sid);
+extern bool ms_series_is_live(const MsArena *a, const MsSeriesTable *st,
+							  uint32 sid);
+extern uint32 ms_series_generation(const MsArena *a, const MsSeriesTable *st,
+								   uint32 sid);
+extern int	ms_series_labels(const MsArena *a, const MsSeriesTable *st,
+							 uint32 sid, MsLabelValue *out, int max);
+extern int	ms_series_codes(const MsArena *a, const MsSeriesTable *st,
+							uint32 sid, uint32 *out, int max);
+extern void ms_series_free(MsArena *a, MsGroup *g, MsSeriesTable *st);
+extern bool ms_series_is_valid(const MsArena *a, const MsSeriesTable *st,
+							   const char **why);
+
+#endif							/* MS_LABELS_H */
