@@ -3,6 +3,9 @@
 # The tally: every suite appends lines "SUITE PASSED FAILED SKIPPED" to the file $MS_TALLY.  Whoever is
 # outermost creates that file, and prints the sum as its last line; whoever finds it already there only adds.
 
+# A make above us must not lend its flags and variables to those below.
+unset MAKEFLAGS MFLAGS MAKELEVEL
+
 die()
 {
 	echo "memseries: $*" >&2
@@ -34,7 +37,7 @@ pg_major()
 	"$1" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/'
 }
 
-# Run a command as somebody the server accepts: PostgreSQL refuses root.
+# Run a command as somebody the server accepts, since PostgreSQL refuses root.  Stand in a folder that he may enter.
 as_server_user()
 {
 	if [ "$(id -u)" -eq 0 ]; then
