@@ -1,0 +1,96 @@
+/*-------------------------------------------------------------------------
+ *
+ * cursor.h
+ *	  Reading: the rows of a table, series by series, window by window.
+ *
+ * A cursor visits series by id.  For the series it stands on it copies the
+ * bytes of chunks and visible pieces of as many windows as fit its buffer under
+ * one shared acquisition of table->lock, and decodes and merges them outside.
+ * Rows come in ascending time, each time once.
+ *
+ * Use:
+ *		cursor = ms_cursor_open(table, snapshot, lo, hi, need);
+ *		for (sid = 0; sid < ms_cursor_series_limit(cursor); sid++)
+ *			if (ms_cursor_seek(cursor, sid))
+ *				while (ms_cursor_next(cursor, &rows))
+ *					...
+ *		ms_cursor_close(cursor);
+ *
+ * ms_cursor_labels() may be called before or after ms_cursor_seek for its
+ * series; a caller that filters by labels does it first and seeks only what
+ * it wants.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MS_CURSOR_H
+#define MS_CURSOR_H
+
+#include "store/run.h"
+#include "core/chunk.h"
+
+typedef struct MsCursorStats
+{
+	uint64		series;			/* sought */
+	uint64		chunks_read;
+	uint64		chunks_skipped; /* by time, of series sought */
+	uint64		blocks_read;
+	uint64		blocks_skipped; /* by time */
+	uint64		pieces_read;
+	uint64		samples_read;	/* rows returned */
+	uint64		samples_skipped;	/* rows in chunks looked at or skipped, not returned */
+} MsCursorStats;
+
+typedef struct MsCursor MsCursor;
+
+/*
+ * Reads times in [lo, hi).  need[i] says whether value ordinal i is wanted (NULL: all);
+ * `need` is copied.  Allocates in CurrentMemoryContext, from which the caller frees or closes it.
+ */
+extern MsCursor *ms_cursor_open(MsTable *table, Snapshot snapshot, int64 lo, int64 hi,
+								const bool *need, int nvalues);
+
+/* Also count what is skipped by time (costs a look at every window of a series sought). Off at first. */
+extern void ms_cursor_count_skipped(MsCursor *cursor, bool count);
+extern void ms_cursor_set_range(MsCursor *cursor, int64 lo, int64 hi);
+extern void ms_cursor_close(MsCursor *cursor);
+
+/* Series ids are below this, as of the call. */
+extern uint32 ms_cursor_series_limit(MsCursor *cursor);
+
+/* Copies the labels of series sid (borrowed until the next call); false if there is no such series. */
+extern bool ms_cursor_labels(MsCursor *cursor, uint32 sid, const MsLabelValue **labels, int *nlabels);
+
+/* Stands on series sid; false if there is no such series. */
+extern bool ms_cursor_seek(MsCursor *cursor, uint32 sid);
+
+/*
+ * The rows of the next window that has any; false at the end.  The arrays are the cursor's, valid until
+ * the next call.  rows->ncols is the number of values asked for at open; arrays of values
+ * not needed are NULL.  Rows stored before a column was added have its slot's missing value, else NULL.
+ */
+extern bool ms_cursor_next(MsCursor *cursor, MsRows *rows);
+
+extern const MsCursorStats *ms_cursor_stats(MsCursor *cursor);
+
+/* Rows, bytes and time range, cheaply, for the planner and for ANALYZE; counts runs as if visible. */
+typedef struct MsTableStats
+{
+	uint64		samples;
+	uint64		run_samples;
+	uint64		in_use_bytes;	/* memory taken from the arena */
+	uint64		allocated_bytes;
+	uint32		series;
+	uint32		series_limit;
+	uint32		windows;
+	uint32		runs;
+	uint64		run_bytes;
+	int64		tmin;			/* start of the first window */
+	int64		tmax;			/* end of the last */
+} MsTableStats;
+
+extern void ms_table_stats(MsTable *table, MsTableStats *stats);
+
+/* Rows of chunks of series sid over all windows, from headers only (for ANALYZE). */
+extern uint64 ms_series_rows(MsTable *table, uint32 sid);
+
+#endif							/* MS_CURSOR_H */

@@ -1,0 +1,610 @@
+/*-------------------------------------------------------------------------
+ *
+ * fold.c
+ *	  Moving committed runs into chunks, dropping aborted ones.
+ *
+ * Folding goes series by series within a window.  For each, the pieces that
+ * may be folded are merged with the chunk into a new chunk, outside any lock;
+ * then, under table->lock, the entry is switched to it, the pieces are taken
+ * off the list, and runs that have none left are freed.  A chunk is never
+ * changed in place, so a reader sees either the old state or the new.
+ *
+ * What makes that safe is table->maintain: only its holder replaces chunks or
+ * frees runs, so what was read without table->lock stays there.  Writers go
+ * on meanwhile: they add pieces at the head of a list, which does not disturb
+ * those behind.
+ *
+ * Which pieces.  A piece is judged by its run's transaction:
+ *
+ *	dead		aborted; dropped
+ *	foldable	committed, and every snapshot sees it as such (its xid precedes
+ *				the oldest that any snapshot may still take for running)
+ *	recent		committed, but some snapshot may not see it
+ *	running		in progress, or prepared
+ *
+ * Pieces are folded in their order.  A recent one holds back all later
+ * ones of its series, or it would afterwards overwrite what replaced it.  A
+ * running one with a final order number (a prepared transaction, or one between
+ * that and its commit) must not hold them back, it may stay for days; if a
+ * later piece is folded before it, it gets a new order number, as if it had
+ * been written just now.  That is allowed because it is not yet committed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "nodes/bitmapset.h"
+#include "storage/procarray.h"
+#include "utils/memutils.h"
+
+#include "store/foldwork.h"
+#include "store/maintain.h"
+
+/* ---- judging ---- */
+
+typedef enum RunFate
+{
+	FATE_DEAD,
+	FATE_FOLDABLE,
+	FATE_RECENT,
+	FATE_RUNNING
+} RunFate;
+
+static RunFate
+run_fate(MsRun *run, TransactionId horizon)
+{
+	uint32		hint = pg_atomic_read_u32(&run->hint);
+	bool		settled = TransactionIdPrecedes(run->xid, horizon);
+
+	if (hint == MS_HINT_ABORTED)
+		return FATE_DEAD;
+	if (hint == MS_HINT_NONE)
+	{
+		if (!settled && TransactionIdIsInProgress(run->xid))
+			return FATE_RUNNING;
+		if (!TransactionIdDidCommit(run->xid))
+		{
+			pg_atomic_write_u32(&run->hint, MS_HINT_ABORTED);
+			return FATE_DEAD;
+		}
+		pg_atomic_write_u32(&run->hint, MS_HINT_COMMITTED);
+	}
+	return settled ? FATE_FOLDABLE : FATE_RECENT;
+}
+
+/* ---- scratch memory, kept for one call of ms_fold_table or ms_seal_table ---- */
+
+MsFoldWork *
+ms_foldwork_create(MsTable *table)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "memseries fold",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	MsFoldWork *work = palloc0(sizeof(MsFoldWork));
+	MsSlot	   *slots = palloc(sizeof(MsSlot) * MS_MAX_SLOTS);
+	int			nslots = ms_table_get_slots(table, slots, MS_MAX_SLOTS);
+
+	work->cxt = cxt;
+	work->table = table;
+	work->kinds = palloc0(nslots + 1);
+	work->missing = palloc0(sizeof(MsMissing) * (nslots + 1));
+	for (int i = 0; i < nslots; i++)
+	{
+		if (slots[i].role != MS_ROLE_VALUE)
+			continue;
+		work->kinds[work->nvalues] = slots[i].kind;
+		work->missing[work->nvalues].isnull = !slots[i].has_missing;
+		work->missing[work->nvalues].value = slots[i].missing;
+		work->nvalues++;
+	}
+	pfree(slots);
+	ms_rowbuf_init(&work->base, cxt, work->nvalues, NULL, work->missing);
+	ms_rowbuf_init(&work->late, cxt, work->nvalues, NULL, work->missing);
+	ms_rowbuf_init(&work->scratch, cxt, work->nvalues, NULL, work->missing);
+	work->codec = (MsCodecWork *) TYPEALIGN(64, palloc(ms_codec_work_size() + 64));
+	MemoryContextSwitchTo(old);
+	return work;
+}
+
+void
+ms_foldwork_free(MsFoldWork *work)
+{
+	MemoryContextDelete(work->cxt);
+}
+
+/* One of two output buffers, with room for that many bytes. */
+static uint8 *
+out_buffer(MsFoldWork *work, int which, Size size)
+{
+	if (size > work->out_cap[which])
+	{
+		if (work->out[which] != NULL)
+			pfree(work->out[which]);
+		work->out[which] = NULL;
+		work->out_cap[which] = size + size / 2;
+		work->out[which] = MemoryContextAllocHuge(work->cxt, work->out_cap[which]);
+	}
+	return work->out[which];
+}
+
+/* ---- making the new chunk ---- */
+
+static void
+report_damaged(MsFoldWork *work, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("memseries %s is damaged", what),
+			 errdetail("Storage %u/%u/%u.", work->table->key.spc, work->table->key.db,
+					   work->table->key.rel)));
+}
+
+/* Encodes the rows of a buffer; *len 0 if there are none. */
+static const uint8 *
+encode_rows(MsFoldWork *work, MsRowBuf *buf, int flags, uint32 *len)
+{
+	MsRows		rows;
+	uint8	   *out;
+
+	*len = 0;
+	if (buf->nrows == 0)
+		return NULL;
+	if (buf->nrows > MS_CHUNK_MAX_ROWS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("more than %d samples of one series in one window",
+						MS_CHUNK_MAX_ROWS),
+				 errhint("Choose a shorter chunk_interval.")));
+	ms_rowbuf_view(buf, &rows);
+	out = out_buffer(work, 0, ms_chunk_bound(rows.nrows, rows.ncols));
+	*len = ms_chunk_encode(&rows, 0, rows.nrows, work->kinds, flags, out, work->codec);
+	return out;
+}
+
+/* See foldwork.h.  Decodes all and encodes anew. */
+const uint8 *
+ms_fold_rewrite(MsFoldWork *work, const MsStored *stored, const MsPieceBytes *pieces,
+				int npieces, int flags, uint32 *len)
+{
+	MsBlockCounts counts = {0};
+
+	ms_rowbuf_reset(&work->base);
+	ms_rowbuf_reset(&work->late);
+	if (stored != NULL &&
+		!ms_rowbuf_add_chunk(&work->base, stored->data, stored->len, PG_INT64_MIN,
+							 PG_INT64_MAX, work->codec, &counts))
+		report_damaged(work, "chunk");
+	if (!ms_rowbuf_apply(&work->base, &work->late, &work->scratch, pieces, npieces,
+						 PG_INT64_MIN, PG_INT64_MAX, work->codec, &counts))
+		report_damaged(work, "run");
+	work->nrows = work->base.nrows;
+	return encode_rows(work, &work->base, flags, len);
+}
+
+/* Do the pieces simply follow the chunk, one after the other, with all its columns? */
+static bool
+pieces_follow(MsFoldWork *work, const MsStored *stored, const MsPieceBytes *pieces,
+			  int npieces)
+{
+	MsChunk		chunk;
+	int64		tmax = PG_INT64_MIN;
+
+	if (stored == NULL || !ms_chunk_open(&chunk, stored->data, stored->len) ||
+		chunk.ncols != work->nvalues)
+		return false;
+	tmax = chunk.tmax;
+	for (int i = 0; i < npieces; i++)
+	{
+		if (pieces[i].kind != MS_PIECE_ROWS ||
+			!ms_chunk_open(&chunk, pieces[i].data, pieces[i].len) ||
+			chunk.ncols != work->nvalues || chunk.tmin <= tmax)
+			return false;
+		tmax = chunk.tmax;
+	}
+	return true;
+}
+
+/*
+ * Appends pieces that follow: a large one is adopted block by block, small
+ * ones are gathered and appended as rows.
+ */
+static const uint8 *
+append_pieces(MsFoldWork *work, const MsStored *stored, const MsPieceBytes *pieces,
+			  int npieces, int flags, uint32 *len)
+{
+	const uint8 *at = stored->data;
+	uint32		at_len = stored->len;
+	int			which = 0;
+	MsBlockCounts counts = {0};
+	uint8	   *out;
+
+	ms_rowbuf_reset(&work->late);
+	work->nrows = stored->nrows;
+	for (int i = 0; i <= npieces; i++)
+	{
+		MsChunk		chunk = {0};
+		bool		large = false;
+
+		if (i < npieces)
+		{
+			if (!ms_chunk_open(&chunk, pieces[i].data, pieces[i].len))
+				report_damaged(work, "run");
+			large = chunk.nrows >= MS_BLOCK_ROWS;
+			work->nrows += chunk.nrows;
+		}
+		if ((i == npieces || large) && work->late.nrows > 0)
+		{
+			MsRows		rows;
+
+			ms_rowbuf_view(&work->late, &rows);
+			out = out_buffer(work, which, ms_chunk_append_bound(at, at_len, rows.nrows,
+																rows.ncols, flags));
+			at_len = ms_chunk_append(at, at_len, &rows, work->kinds, flags, out,
+									 work->codec);
+			at = out;
+			which = 1 - which;
+			ms_rowbuf_reset(&work->late);
+		}
+		if (at_len > 0 && large)
+		{
+			out = out_buffer(work, which,
+							 ms_chunk_concat_bound(at, at_len, pieces[i].data,
+												   pieces[i].len, flags));
+			at_len = ms_chunk_concat(at, at_len, pieces[i].data, pieces[i].len,
+									 work->kinds, flags, out, work->codec);
+			at = out;
+			which = 1 - which;
+		}
+		else if (i < npieces &&
+				 !ms_rowbuf_add_chunk(&work->late, pieces[i].data, pieces[i].len,
+									  PG_INT64_MIN, PG_INT64_MAX, work->codec, &counts))
+			report_damaged(work, "run");
+		if (at_len == 0)
+			report_damaged(work, "chunk");
+	}
+	*len = at_len;
+	return at;
+}
+
+/* ---- one series ---- */
+
+typedef struct Candidate
+{
+	MsPiece    *piece;
+	MsRun	   *run;
+	uint64		order;
+	RunFate		fate;
+	bool		fold;
+} Candidate;
+
+static int
+compare_candidates(const void *a, const void *b)
+{
+	uint64		x = ((const Candidate *) a)->order;
+	uint64		y = ((const Candidate *) b)->order;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Lists the pieces of an entry, in their order.  Returns their number; *chunk is set too. */
+static int
+list_candidates(MsFoldWork *work, MsWindow *window, uint32 sid, TransactionId horizon,
+				Candidate **list, MsRef *chunk)
+{
+	MsTable    *table = work->table;
+	MsEntry    *entry;
+	int			n = 0;
+	int			cap = 16;
+
+	*list = palloc(sizeof(Candidate) * cap);
+	ms_lock_shared(table->lock, MS_RANK_TABLE);
+	entry = ms_entry_locked(window, sid);
+	*chunk = entry != NULL ? entry->chunk : 0;
+	for (MsRef ref = entry != NULL ? entry->pieces : 0; ref != 0;)
+	{
+		MsPiece    *piece = ms_ptr(ms_store->arena, ref);
+		Candidate  *c;
+
+		if (n == cap)
+		{
+			cap *= 2;
+			*list = repalloc_huge(*list, sizeof(Candidate) * cap);
+		}
+		c = &(*list)[n++];
+		c->piece = piece;
+		c->run = ms_ptr(ms_store->arena, piece->run);
+		c->order = c->run->order;
+		c->fold = false;
+		ref = piece->next;
+	}
+	ms_unlock(table->lock);
+
+	for (int i = 0; i < n; i++)
+		(*list)[i].fate = run_fate((*list)[i].run, horizon);
+	qsort(*list, n, sizeof(Candidate), compare_candidates);
+	return n;
+}
+
+/* Decides which candidates to fold; returns how many, and whether any is dead. */
+static int
+choose(Candidate *list, int n, bool *any_dead)
+{
+	int			nfold = 0;
+	bool		blocked = false;
+
+	*any_dead = false;
+	for (int i = 0; i < n; i++)
+	{
+		if (list[i].fate == FATE_DEAD)
+			*any_dead = true;
+		else if (list[i].fate == FATE_RECENT)
+			blocked = true;
+		else if (list[i].fate == FATE_FOLDABLE && !blocked)
+		{
+			list[i].fold = true;
+			nfold++;
+		}
+	}
+	return nfold;
+}
+
+/*
+ * Switches the entry to its new chunk and takes pieces off its list.  Nothing
+ * here can fail.  Caller holds maintain and table->lock.
+ */
+static void
+publish_locked(MsTable *table, MsWindow *window, uint32 sid, const Candidate *list,
+			   int n, bool folded, MsRef new_chunk, MsMaintainStats *stats)
+{
+	MsArena    *arena = ms_store->arena;
+	MsEntry    *entry = ms_entry_locked(window, sid);
+	uint64		last_folded = 0;
+	MsRef	   *link;
+
+	if (folded)
+		ms_chunk_switch_locked(window, entry, new_chunk);
+
+	for (int i = 0; i < n; i++)
+		if (list[i].fold || list[i].fate == FATE_DEAD)
+			list[i].piece->run = 0;
+	for (link = &entry->pieces; *link != 0;)
+	{
+		MsPiece    *piece = ms_ptr(arena, *link);
+
+		if (piece->run == 0)
+			*link = piece->next;
+		else
+			link = &piece->next;
+	}
+
+	for (int i = 0; i < n; i++)
+	{
+		MsRun	   *run = list[i].run;
+
+		if (list[i].fold)
+			last_folded = list[i].order;
+		if (list[i].fold || list[i].fate == FATE_DEAD)
+		{
+			if (list[i].fold)
+				stats->pieces_folded++;
+			else
+				stats->pieces_dropped++;
+			if (--run->live == 0)
+			{
+				ms_run_free_locked(table, window, run);
+				stats->runs_freed++;
+			}
+		}
+	}
+
+	/* see the top: what is still running comes after what was folded */
+	for (int i = 0; i < n; i++)
+		if (list[i].fate == FATE_RUNNING && list[i].order < last_folded)
+			list[i].run->order = pg_atomic_add_fetch_u64(&ms_store->order, 1);
+	window->version++;
+}
+
+/* Copies bytes into a new stored chunk; 0 if memory is full. */
+MsRef
+ms_chunk_store(MsWindow *window, const uint8 *data, uint32 len, uint32 nrows, bool packed)
+{
+	MsArena    *arena = ms_store->arena;
+	MsStored   *stored;
+	MsRef		ref;
+
+	if (packed)
+		ref = ms_arena_alloc_packed(arena, &window->group, MS_STORED_SIZE(len),
+									MS_ALLOC_RESERVE);
+	else
+		ref = ms_arena_alloc(arena, &window->group, MS_STORED_SIZE(len),
+							 MS_ALLOC_RESERVE);
+	if (ref == 0)
+		return 0;
+	stored = ms_ptr(arena, ref);
+	stored->len = len;
+	stored->nrows = nrows;
+	memcpy(stored->data, data, len);
+	return ref;
+}
+
+/* See foldwork.h. */
+void
+ms_chunk_switch_locked(MsWindow *window, MsEntry *entry, MsRef new_chunk)
+{
+	MsArena    *arena = ms_store->arena;
+
+	if (entry->chunk != 0)
+	{
+		MsStored   *old = ms_ptr(arena, entry->chunk);
+
+		window->nchunks--;
+		window->chunk_bytes -= MS_STORED_SIZE(old->len);
+		window->nsamples -= old->nrows;
+		ms_arena_free(arena, &window->group, entry->chunk, MS_STORED_SIZE(old->len));
+	}
+	entry->chunk = new_chunk;
+	if (new_chunk != 0)
+	{
+		MsStored   *stored = ms_ptr(arena, new_chunk);
+
+		window->nchunks++;
+		window->chunk_bytes += MS_STORED_SIZE(stored->len);
+		window->nsamples += stored->nrows;
+	}
+}
+
+/* Folds what can be folded of one series in one window. */
+static void
+fold_series(MsFoldWork *work, MsWindow *window, uint32 sid, TransactionId horizon,
+			MsMaintainStats *stats)
+{
+	MsTable    *table = work->table;
+	bool		sealed = window->sealed || window->seal_next > 0;
+	int			flags = sealed ? MS_CHUNK_SEALED : MS_CHUNK_OPEN;
+	Candidate  *list;
+	MsRef		old_chunk;
+	MsRef		new_chunk = 0;
+	bool		any_dead;
+	int			n = list_candidates(work, window, sid, horizon, &list, &old_chunk);
+	int			nfold = choose(list, n, &any_dead);
+
+	if (nfold > 0)
+	{
+		MsStored   *stored = old_chunk != 0 ? ms_ptr(ms_store->arena, old_chunk) : NULL;
+		MsPieceBytes *pieces = palloc(sizeof(MsPieceBytes) * nfold);
+		const uint8 *bytes;
+		uint32		len;
+		int			k = 0;
+
+		for (int i = 0; i < n; i++)
+		{
+			if (!list[i].fold)
+				continue;
+			pieces[k].order = list[i].order;
+			pieces[k].kind = list[i].piece->kind;
+			pieces[k].len = list[i].piece->len;
+			pieces[k].data = list[i].piece->data;
+			k++;
+		}
+		if (pieces_follow(work, stored, pieces, nfold))
+			bytes = append_pieces(work, stored, pieces, nfold, flags, &len);
+		else
+			bytes = ms_fold_rewrite(work, stored, pieces, nfold, flags, &len);
+		pfree(pieces);
+		if (len > 0)
+		{
+			new_chunk = ms_chunk_store(window, bytes, len, work->nrows, false);
+			if (new_chunk == 0)
+			{
+				/* no room to fold into: the pieces stay, and stay readable */
+				stats->full = true;
+				for (int i = 0; i < n; i++)
+					list[i].fold = false;
+				nfold = 0;
+			}
+		}
+	}
+	if (nfold > 0 || any_dead)
+	{
+		ms_lock(table->lock, MS_RANK_TABLE);
+		publish_locked(table, window, sid, list, n, nfold > 0, new_chunk, stats);
+		ms_unlock(table->lock);
+	}
+	pfree(list);
+}
+
+/* ---- tables ---- */
+
+/* The series of a window that have something to fold or drop. */
+static Bitmapset *
+series_to_fold(MsTable *table, MsWindow *window, TransactionId horizon)
+{
+	MsArena    *arena = ms_store->arena;
+	Bitmapset  *series = NULL;
+
+	ms_lock_shared(table->lock, MS_RANK_TABLE);
+	for (MsRef ref = window->runs; ref != 0;)
+	{
+		MsRun	   *run = ms_ptr(arena, ref);
+		RunFate		fate = run_fate(run, horizon);
+
+		ref = run->next;
+		if (fate == FATE_DEAD || fate == FATE_FOLDABLE)
+		{
+			MsPiece    *piece = ms_run_first_piece(run);
+
+			for (uint32 i = 0; i < run->npieces; i++)
+			{
+				if (piece->run != 0)
+					series = bms_add_member(series, piece->sid);
+				piece = ms_run_next_piece(piece);
+			}
+		}
+	}
+	ms_unlock(table->lock);
+	return series;
+}
+
+/*
+ * The next window at or after *t, moving *t behind it; NULL at the end.  It
+ * stays there while the caller holds maintain.
+ */
+MsWindow *
+ms_window_walk(MsTable *table, int64 *t)
+{
+	MsWindow   *window = NULL;
+	int			i;
+
+	ms_lock_shared(table->lock, MS_RANK_TABLE);
+	i = ms_window_search_locked(table, *t);
+	if (i < table->nwindows)
+	{
+		window = ms_window_at(table, i);
+		*t = window->end;
+	}
+	ms_unlock(table->lock);
+	return window;
+}
+
+/* See maintain.h. */
+void
+ms_fold_table(MsTable *table, uint64 max_pieces, MsMaintainStats *stats)
+{
+	TransactionId horizon;
+	MsFoldWork *work;
+	MsWindow   *window;
+	int64		t = PG_INT64_MIN;
+
+	Assert(LWLockHeldByMe(table->maintain));
+	if (!table->in_use || table->nruns == 0)
+		return;
+
+	horizon = GetOldestNonRemovableTransactionId(NULL);
+	work = ms_foldwork_create(table);
+	while (!stats->more && (window = ms_window_walk(table, &t)) != NULL)
+	{
+		MemoryContext old;
+		Bitmapset  *series;
+		int			sid = -1;
+
+		if (window->runs == 0)
+			continue;
+		old = MemoryContextSwitchTo(work->cxt);
+		series = series_to_fold(table, window, horizon);
+		while ((sid = bms_next_member(series, sid)) >= 0)
+		{
+			if (stats->pieces_folded + stats->pieces_dropped >= max_pieces)
+			{
+				stats->more = true;
+				break;
+			}
+			fold_series(work, window, sid, horizon, stats);
+		}
+		bms_free(series);
+		MemoryContextSwitchTo(old);
+	}
+	ms_foldwork_free(work);
+}

@@ -1,0 +1,409 @@
+/*-------------------------------------------------------------------------
+ *
+ * run.c
+ *	  Appending runs, judging them, and what to do when memory is full.
+ *
+ * Appending is done in two halves under one exclusive hold of table->lock.
+ * The first half takes all memory there is to take: the window, the run, the
+ * series, their entries; if anything is missing it gives back the run and
+ * says so.  (Series and windows made on the way stay, empty; the keeper's
+ * sweep finds them.)  The second half links the pieces and cannot fail.  So a
+ * run is there wholly or not at all, and nothing throws in between.
+ *
+ * Visibility is PostgreSQL's own: the writer's transaction id and command id
+ * are looked at exactly as for a heap tuple's xmin.  A run has no xmax: it is
+ * never updated, only overwritten by later runs.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/procarray.h"
+#include "utils/snapmgr.h"
+
+#include "core/chunk.h"
+#include "store/maintain.h"
+#include "store/run.h"
+
+/* A table with this much unfolded makes its writers wake the keeper, ... */
+#define WAKE_RUNS			1024
+#define WAKE_BYTES			(16 * 1024 * 1024)
+
+/* ... and with this many times as much, fold some themselves. */
+#define HELP_FACTOR			8
+#define HELP_PIECES			2048
+
+uint64
+ms_run_new_txn(void)
+{
+	return pg_atomic_add_fetch_u64(&ms_store->txn, 1);
+}
+
+/* Distance from one piece to the next. */
+static inline Size
+piece_size(uint32 len)
+{
+	return TYPEALIGN(MS_UNIT, offsetof(MsPiece, data) + len);
+}
+
+static inline Size
+run_header_size(void)
+{
+	return TYPEALIGN(MS_UNIT, sizeof(MsRun));
+}
+
+static inline MsPiece *
+first_piece(MsRun *run)
+{
+	return (MsPiece *) ((char *) run + run_header_size());
+}
+
+static inline MsPiece *
+next_piece(MsPiece *piece)
+{
+	return (MsPiece *) ((char *) piece + piece_size(piece->len));
+}
+
+MsPiece *
+ms_run_first_piece(MsRun *run)
+{
+	return first_piece(run);
+}
+
+MsPiece *
+ms_run_next_piece(MsPiece *piece)
+{
+	return next_piece(piece);
+}
+
+/*
+ * The series of a piece, added if need be.  Returns false, with *result set,
+ * if that is not possible.  Caller holds table->lock exclusively.
+ */
+static bool
+resolve_series(MsTable *table, const MsPieceInput *input, uint32 *sid,
+			   MsAppendResult *result)
+{
+	MsArena    *arena = ms_store->arena;
+
+	*sid = ms_series_find(arena, &table->series, input->labels, input->nlabels,
+						  input->hash);
+	if (*sid != MS_NO_SERIES)
+		return true;
+	if (ms_series_count(&table->series) >= table->config.max_series)
+	{
+		*result = MS_APPEND_MAX_SERIES;
+		return false;
+	}
+	*sid = ms_series_add(arena, &table->group, &table->series, input->labels,
+						 input->nlabels, input->hash, 0);
+	if (*sid == MS_NO_SERIES)
+		*result = MS_APPEND_FULL;
+	return *sid != MS_NO_SERIES;
+}
+
+/*
+ * Fills a run's memory from the input, resolving series and making sure that
+ * each has an entry.  False, with *result set, if memory or series ran out.
+ */
+static bool
+fill_run(MsTable *table, MsWindow *window, MsRun *run, const MsRunWriter *writer,
+		 const MsRunInput *input, MsAppendResult *result)
+{
+	MsPiece    *piece = first_piece(run);
+
+	run->xid = writer->xid;
+	run->cid = writer->cid;
+	run->txn = writer->txn;
+	run->npieces = run->live = input->npieces;
+	run->nrows = 0;
+	run->next = run->prev = 0;
+	pg_atomic_init_u32(&run->hint, MS_HINT_NONE);
+
+	for (int i = 0; i < input->npieces; i++)
+	{
+		const MsPieceInput *in = &input->pieces[i];
+		uint32		sid;
+
+		if (!resolve_series(table, in, &sid, result))
+			return false;
+		if (ms_entry_ensure_locked(window, sid, 0) == NULL)
+		{
+			*result = MS_APPEND_FULL;
+			return false;
+		}
+		piece->next = 0;
+		piece->run = ms_ref(ms_store->arena, run);
+		piece->sid = sid;
+		piece->kind = in->kind;
+		piece->len = in->len;
+		memcpy(piece->data, in->data, in->len);
+		run->nrows += in->nrows;
+		piece = next_piece(piece);
+	}
+	return true;
+}
+
+/* Puts a filled run where readers find it.  Cannot fail. */
+void
+ms_run_link_locked(MsTable *table, MsWindow *window, MsRun *run)
+{
+	MsArena    *arena = ms_store->arena;
+	MsRef		ref = ms_ref(arena, run);
+	MsPiece    *piece = first_piece(run);
+
+	Assert(LWLockHeldByMeInMode(table->lock, LW_EXCLUSIVE));
+	for (uint32 i = 0; i < run->npieces; i++)
+	{
+		if (piece->run != 0)
+		{
+			MsEntry    *entry = ms_entry_locked(window, piece->sid);
+
+			piece->next = entry->pieces;
+			entry->pieces = ms_ref(arena, piece);
+		}
+		piece = next_piece(piece);
+	}
+
+	run->prev = 0;
+	run->next = window->runs;
+	if (window->runs != 0)
+		((MsRun *) ms_ptr(arena, window->runs))->prev = ref;
+	window->runs = ref;
+	window->nruns++;
+	window->run_bytes += run->size;
+	window->run_samples += run->nrows;
+	window->version++;
+	table->nruns++;
+	table->run_bytes += run->size;
+}
+
+/* Takes a run out of its window's list and frees it.  Caller holds maintain and lock. */
+void
+ms_run_free_locked(MsTable *table, MsWindow *window, MsRun *run)
+{
+	MsArena    *arena = ms_store->arena;
+
+	Assert(LWLockHeldByMeInMode(table->lock, LW_EXCLUSIVE));
+	Assert(run->live == 0);
+	if (run->prev != 0)
+		((MsRun *) ms_ptr(arena, run->prev))->next = run->next;
+	else
+		window->runs = run->next;
+	if (run->next != 0)
+		((MsRun *) ms_ptr(arena, run->next))->prev = run->prev;
+	window->nruns--;
+	window->run_bytes -= run->size;
+	window->run_samples -= run->nrows;
+	table->nruns--;
+	table->run_bytes -= run->size;
+	ms_arena_free(arena, &window->group, ms_ref(arena, run), run->size);
+}
+
+/* See run.h.  The two halves described at the top. */
+MsAppendResult
+ms_run_append(MsTable *table, const MsRunWriter *writer, const MsRunInput *input)
+{
+	MsArena    *arena = ms_store->arena;
+	MsAppendResult result = MS_APPEND_OK;
+	MsWindow   *window;
+	Size		size = run_header_size();
+
+	for (int i = 0; i < input->npieces; i++)
+		size += piece_size(input->pieces[i].len);
+
+	ms_lock(table->lock, MS_RANK_TABLE);
+
+	/* The guard closes the gate while holding this lock in every table. */
+	if (pg_atomic_read_u32(&ms_store->state) == MS_STORE_CLOSED)
+		result = MS_APPEND_CLOSED;
+	else if ((window = ms_window_ensure_locked(table, input->start, 0)) == NULL ||
+			 size > PG_UINT32_MAX)
+		result = MS_APPEND_FULL;
+	else if (window->start != input->start || window->end != input->end)
+		result = MS_APPEND_MOVED;
+	else
+	{
+		MsRef		ref = ms_arena_alloc(arena, &window->group, size, 0);
+		MsRun	   *run = ref != 0 ? ms_ptr(arena, ref) : NULL;
+
+		if (run == NULL)
+			result = MS_APPEND_FULL;
+		else if (!fill_run(table, window, run, writer, input, &result))
+			ms_arena_free(arena, &window->group, ref, size);
+		else
+		{
+			run->size = size;
+			run->order = pg_atomic_add_fetch_u64(&ms_store->order, 1);
+			if (!writer->committing)
+				run->order |= MS_ORDER_PENDING;
+			ms_run_link_locked(table, window, run);
+		}
+	}
+	ms_unlock(table->lock);
+	return result;
+}
+
+/*
+ * A table whose keeper falls behind: wake it, and if that does not help, fold
+ * a little here.  The reads need no lock: a stale figure only shifts the moment.
+ */
+static void
+keep_up(MsTable *table)
+{
+	uint32		nruns = table->nruns;
+	uint64		bytes = table->run_bytes;
+
+	if (nruns < WAKE_RUNS && bytes < WAKE_BYTES)
+		return;
+	ms_worker_wake(MS_KEEPER);
+	if ((nruns > HELP_FACTOR * WAKE_RUNS || bytes > HELP_FACTOR * (uint64) WAKE_BYTES) &&
+		ms_lock_conditional(table->maintain, MS_RANK_MAINTAIN))
+	{
+		MsMaintainStats stats = {0};
+
+		ms_fold_table(table, HELP_PIECES, &stats);
+		ms_unlock(table->maintain);
+	}
+}
+
+/* Tries to make room in a full segment; false if there is nothing to be done. */
+static bool
+make_room(MsTable *table, int attempt)
+{
+	bool		done = false;
+
+	ms_lock(table->maintain, MS_RANK_MAINTAIN);
+	if (attempt == 0)
+	{
+		MsMaintainStats stats = {0};
+
+		ms_fold_table(table, PG_UINT64_MAX, &stats);
+		done = stats.runs_freed > 0;
+	}
+	if (!done && ms_table_get_config(table).on_full == MS_FULL_EXPIRE)
+		done = ms_expire_oldest(table);
+	ms_unlock(table->maintain);
+	return done;
+}
+
+/* See run.h.  Takes table->maintain and table->lock. */
+MsAppendResult
+ms_run_write(MsTable *table, const MsRunWriter *writer, const MsRunInput *input,
+			 const char *relname)
+{
+	MsAppendResult result;
+	int			attempt = 0;
+
+	while ((result = ms_run_append(table, writer, input)) == MS_APPEND_FULL &&
+		   make_room(table, attempt))
+	{
+		CHECK_FOR_INTERRUPTS();
+		attempt++;
+	}
+
+	switch (result)
+	{
+		case MS_APPEND_OK:
+			keep_up(table);
+			break;
+		case MS_APPEND_MOVED:
+			break;
+		case MS_APPEND_FULL:
+			ereport(ERROR,
+					(errcode(ERRCODE_OUT_OF_MEMORY),
+					 errmsg("memseries memory is full"),
+					 errdetail("Rows of table \"%s\" could not be stored.", relname),
+					 errhint("Increase \"memseries.memory\", keep fewer windows, or let the oldest window go with "
+							 "memseries.configure(..., on_full => 'expire').")));
+			break;
+		case MS_APPEND_MAX_SERIES:
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("too many series in table \"%s\"", relname),
+					 errdetail("The table may hold at most %u series, that is, different combinations of labels.",
+							   ms_table_get_config(table).max_series),
+					 errhint("A column that differs in every row should be a float8 value, not a label; "
+							 "if the series are meant, raise max_series with memseries.configure.")));
+			break;
+		case MS_APPEND_CLOSED:
+			ms_store_check_writable();
+			break;
+	}
+	return result;
+}
+
+/* See run.h. */
+void
+ms_run_stamp_order(MsTable *table, uint64 txn)
+{
+	MsArena    *arena = ms_store->arena;
+
+	ms_lock(table->lock, MS_RANK_TABLE);
+	for (int i = 0; i < table->nwindows; i++)
+	{
+		MsWindow   *window = ms_window_at(table, i);
+
+		/*
+		 * Newest first, so give out the new numbers from the top: the runs
+		 * keep their order among each other.
+		 */
+		uint64		n = 0;
+		uint64		top;
+
+		for (MsRef ref = window->runs; ref != 0;)
+		{
+			MsRun	   *run = ms_ptr(arena, ref);
+
+			if (run->txn == txn && (run->order & MS_ORDER_PENDING) != 0)
+				n++;
+			ref = run->next;
+		}
+		if (n == 0)
+			continue;
+		top = pg_atomic_add_fetch_u64(&ms_store->order, n);
+		for (MsRef ref = window->runs; ref != 0;)
+		{
+			MsRun	   *run = ms_ptr(arena, ref);
+
+			if (run->txn == txn && (run->order & MS_ORDER_PENDING) != 0)
+				run->order = top--;
+			ref = run->next;
+		}
+		window->version++;
+	}
+	ms_unlock(table->lock);
+}
+
+/*
+ * See run.h.  The hint saves asking the commit log again; it is only ever set
+ * to the final outcome, so concurrent setters agree.
+ */
+bool
+ms_run_visible(MsRun *run, Snapshot snapshot)
+{
+	uint32		hint = pg_atomic_read_u32(&run->hint);
+	bool		mvcc = IsMVCCSnapshot(snapshot);
+
+	if (hint == MS_HINT_ABORTED)
+		return false;
+	if (hint == MS_HINT_NONE && TransactionIdIsCurrentTransactionId(run->xid))
+		return !mvcc || run->cid < snapshot->curcid;
+	if (mvcc && XidInMVCCSnapshot(run->xid, snapshot))
+		return false;
+	if (hint == MS_HINT_COMMITTED)
+		return true;
+	if (!mvcc && TransactionIdIsInProgress(run->xid))
+		return false;
+	if (TransactionIdDidCommit(run->xid))
+	{
+		pg_atomic_write_u32(&run->hint, MS_HINT_COMMITTED);
+		return true;
+	}
+	if (!TransactionIdIsInProgress(run->xid))
+		pg_atomic_write_u32(&run->hint, MS_HINT_ABORTED);
+	return false;
+}

@@ -1,0 +1,142 @@
+/*-------------------------------------------------------------------------
+ *
+ * run.h
+ *	  Runs: rows just written by a transaction, not yet folded into chunks.
+ *
+ * A run is one allocation in the group of its window:
+ *
+ *		MsRun | MsPiece data.. | MsPiece data.. | ...       (16-byte aligned)
+ *
+ * Each piece holds rows of one series in chunk format, or says that a range of
+ * times of the series is deleted.  A piece is linked into the list of its
+ * (series, window) entry, so a reader finds what concerns a series without
+ * looking at any other.
+ *
+ * A run is judged by its xid and command id, like a heap tuple (ms_run_visible).
+ * Where several writes meet at one time of one series, the one with the highest
+ * order number wins; ms_run_stamp_order() numbers a transaction's runs just
+ * before it commits, so the last committed write wins.  Until then their order
+ * has MS_ORDER_PENDING set, which puts them after everything committed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MS_RUN_H
+#define MS_RUN_H
+
+#include "store/table.h"
+#include "utils/snapshot.h"
+
+#define MS_ORDER_PENDING	(UINT64CONST(1) << 63)
+
+typedef enum MsRunHint
+{
+	MS_HINT_NONE = 0,
+	MS_HINT_COMMITTED,
+	MS_HINT_ABORTED
+} MsRunHint;
+
+typedef struct MsRun
+{
+	/* Constant. */
+	TransactionId xid;
+	CommandId	cid;
+	uint64		txn;			/* the writer's transaction number */
+	uint32		size;			/* bytes as allocated */
+	uint32		npieces;
+	uint32		nrows;
+
+	/* Under table->lock exclusive. */
+	uint32		live;			/* pieces not yet folded or dropped */
+	uint64		order;
+	MsRef		next;			/* in the window's list */
+	MsRef		prev;
+
+	pg_atomic_uint32 hint;		/* MsRunHint; set by any reader, no lock */
+} MsRun;
+
+typedef enum MsPieceKind
+{
+	MS_PIECE_ROWS = 0,			/* data: a chunk */
+	MS_PIECE_DELETE				/* data: int64 from, int64 to (exclusive) */
+} MsPieceKind;
+
+typedef struct MsPiece
+{
+	MsRef		next;			/* in the entry's list; under table->lock */
+	MsRef		run;			/* constant from here on; 0 once folded */
+	uint32		sid;
+	uint32		kind:2;
+	uint32		len:30;			/* bytes of data */
+	uint8		data[FLEXIBLE_ARRAY_MEMBER];
+} MsPiece;
+
+/* One piece as its writer hands it over. */
+typedef struct MsPieceInput
+{
+	const MsLabelValue *labels; /* by label ordinal */
+	int			nlabels;
+	uint32		hash;			/* ms_labels_hash */
+	MsPieceKind kind;
+	const uint8 *data;
+	uint32		len;
+	uint32		nrows;
+} MsPieceInput;
+
+typedef struct MsRunInput
+{
+	int64		start;			/* the window's bounds as ms_window_bounds gave them */
+	int64		end;
+	int			npieces;
+	const MsPieceInput *pieces;
+} MsRunInput;
+
+typedef struct MsRunWriter
+{
+	TransactionId xid;
+	CommandId	cid;
+	uint64		txn;			/* from ms_run_new_txn, one per top transaction */
+	bool		committing;		/* append with a final order number */
+} MsRunWriter;
+
+typedef enum MsAppendResult
+{
+	MS_APPEND_OK = 0,
+	MS_APPEND_FULL,				/* memory; nothing was changed */
+	MS_APPEND_MAX_SERIES,		/* config.max_series; nothing was changed */
+	MS_APPEND_MOVED,			/* the window has other bounds now: split again */
+	MS_APPEND_CLOSED			/* the gate is closed; nothing was changed */
+} MsAppendResult;
+
+extern uint64 ms_run_new_txn(void);
+
+/* Appends one run; all or nothing.  Takes table->lock exclusive.  Never ERRORs. */
+extern MsAppendResult ms_run_append(MsTable *table, const MsRunWriter *writer,
+									const MsRunInput *input);
+
+/*
+ * As above, but acts on the result: on MS_APPEND_FULL folds, expires the oldest window if the
+ * table says on_full => 'expire', and tries again; else ERROR with hint.  Returns OK or MOVED.
+ */
+extern MsAppendResult ms_run_write(MsTable *table, const MsRunWriter *writer,
+								   const MsRunInput *input, const char *relname);
+
+/* Numbers all pending runs of txn in this table.  Takes table->lock exclusive.  Never fails. */
+extern void ms_run_stamp_order(MsTable *table, uint64 txn);
+
+/* Walking a run's pieces; the caller counts to run->npieces. */
+extern MsPiece *ms_run_first_piece(MsRun *run);
+extern MsPiece *ms_run_next_piece(MsPiece *piece);
+
+/*
+ * Puts a filled run (all fields but next and prev set, every piece's entry ensured) where readers
+ * find it; pieces with run = 0 are left out.  Caller holds table->lock exclusively.  Cannot fail.
+ */
+extern void ms_run_link_locked(MsTable *table, MsWindow *window, MsRun *run);
+
+/* Takes a run with no live pieces out of its window and frees it.  Caller holds maintain, and lock exclusively. */
+extern void ms_run_free_locked(MsTable *table, MsWindow *window, MsRun *run);
+
+/* Is what this run holds visible to the snapshot?  Caller holds table->lock (any mode) or maintain. */
+extern bool ms_run_visible(MsRun *run, Snapshot snapshot);
+
+#endif							/* MS_RUN_H */

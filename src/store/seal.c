@@ -1,0 +1,211 @@
+/*-------------------------------------------------------------------------
+ *
+ * seal.c
+ *	  Sealing windows that are over; expiring those past retention.
+ *
+ * An open chunk lives in the size class it has grown into, with small blocks
+ * at its end.  When its window is over nothing will be appended any more (late
+ * samples aside), so every chunk is encoded anew in full blocks and stored one
+ * behind the other, in series order, without size classes: the slack of the
+ * classes is gone, and so are the open spans, which empty as the sealing
+ * proceeds.  Restoring from a snapshot stores sealed chunks the same way.
+ *
+ * A late sample or a delete replaces a sealed chunk whole, by one in a size
+ * class; what it leaves is dead space in the packed spans.  When that becomes
+ * a noticeable part of the window, the window is sealed once more.
+ *
+ * Sealing goes on where it stopped: window->seal_next.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "store/foldwork.h"
+#include "store/maintain.h"
+
+/* A window is sealed this part of chunk_interval after its end. */
+#define SEAL_GRACE_PART		16
+
+/* Repack when the gap is more than this part of the window, ... */
+#define REPACK_PART			8
+
+/* ... and more than so much. */
+#define REPACK_BYTES		(32 * MS_PAGE_SIZE)
+
+/* Is it time to seal, or to go on sealing, or to seal again? */
+static bool
+wants_seal(MsTable *table, MsWindow *window, TimestampTz now)
+{
+	int64		length = window->end - window->start;
+	uint64		in_use;
+	uint64		gap;
+
+	if (window->seal_next > 0)
+		return true;
+	if (!window->sealed)
+	{
+		/* Pieces that cannot be folded yet delay it, but not for ever. */
+		return window->end + length / SEAL_GRACE_PART <= now &&
+			(window->nruns == 0 || window->end + length <= now);
+	}
+	in_use = ms_group_in_use(ms_store->arena, &window->group);
+	gap = in_use - ms_group_allocated(ms_store->arena, &window->group);
+	return gap > REPACK_BYTES && gap > in_use / REPACK_PART;
+}
+
+/* Seals the chunk of one series; false if memory is full. */
+static bool
+seal_chunk(MsFoldWork *work, MsWindow *window, uint32 sid, bool *sealed)
+{
+	MsTable    *table = work->table;
+	MsStored   *stored;
+	MsEntry    *entry;
+	MsChunk		chunk;
+	const uint8 *bytes;
+	uint32		len;
+	MsRef		old_chunk;
+	MsRef		new_chunk;
+
+	*sealed = false;
+	ms_lock_shared(table->lock, MS_RANK_TABLE);
+	entry = ms_entry_locked(window, sid);
+	old_chunk = entry != NULL ? entry->chunk : 0;
+	ms_unlock(table->lock);
+	if (old_chunk == 0)
+		return true;
+
+	stored = ms_ptr(ms_store->arena, old_chunk);
+	bytes = stored->data;
+	len = stored->len;
+	work->nrows = stored->nrows;
+	if (!ms_chunk_open(&chunk, bytes, len) || chunk.open ||
+		chunk.ncols != work->nvalues)
+		bytes = ms_fold_rewrite(work, stored, NULL, 0, MS_CHUNK_SEALED, &len);
+	new_chunk = ms_chunk_store(window, bytes, len, work->nrows, true);
+	if (new_chunk == 0)
+		return false;
+
+	ms_lock(table->lock, MS_RANK_TABLE);
+	ms_chunk_switch_locked(window, ms_entry_locked(window, sid), new_chunk);
+	window->version++;
+	ms_unlock(table->lock);
+	*sealed = true;
+	return true;
+}
+
+/* Seals a window from seal_next on, as far as the limit allows. */
+static void
+seal_window(MsFoldWork *work, MsWindow *window, uint64 max_chunks, MsMaintainStats *stats)
+{
+	MsTable    *table = work->table;
+	uint32		limit;
+
+	ms_lock_shared(table->lock, MS_RANK_TABLE);
+	limit = ms_series_limit(&table->series);
+	ms_unlock(table->lock);
+
+	for (uint32 sid = window->seal_next; sid < limit; sid++)
+	{
+		bool		sealed;
+
+		if (stats->chunks_sealed >= max_chunks)
+		{
+			window->seal_next = sid;
+			stats->more = true;
+			return;
+		}
+		if (!seal_chunk(work, window, sid, &sealed))
+		{
+			window->seal_next = sid;
+			stats->full = true;
+			return;
+		}
+		if (sealed)
+			stats->chunks_sealed++;
+	}
+
+	ms_arena_trim_packed(ms_store->arena, &window->group);
+	ms_lock(table->lock, MS_RANK_TABLE);
+	window->sealed = true;
+	window->version++;
+	ms_unlock(table->lock);
+	window->seal_next = 0;
+	stats->windows_sealed++;
+}
+
+/* See maintain.h. */
+void
+ms_seal_table(MsTable *table, TimestampTz now, uint64 max_chunks, MsMaintainStats *stats)
+{
+	MsFoldWork *work = NULL;
+	MsWindow   *window;
+	int64		t = PG_INT64_MIN;
+
+	Assert(LWLockHeldByMe(table->maintain));
+	if (!table->in_use)
+		return;
+	while (!stats->more && (window = ms_window_walk(table, &t)) != NULL)
+	{
+		if (!wants_seal(table, window, now))
+			continue;
+		if (work == NULL)
+			work = ms_foldwork_create(table);
+		seal_window(work, window, max_chunks, stats);
+	}
+	if (work != NULL)
+		ms_foldwork_free(work);
+}
+
+/* See maintain.h. */
+int
+ms_expire_table(MsTable *table, int64 horizon)
+{
+	int			expired = 0;
+
+	Assert(LWLockHeldByMe(table->maintain));
+	if (!table->in_use)
+		return 0;
+	for (;;)
+	{
+		int64		t = PG_INT64_MIN;
+		MsWindow   *window = ms_window_walk(table, &t);
+
+		if (window == NULL || window->end > horizon)
+			break;
+		ms_window_drop(table, window->start);
+		expired++;
+	}
+	if (expired > 0)
+	{
+		ms_lock(table->lock, MS_RANK_TABLE);
+		table->expired_windows += expired;
+		ms_unlock(table->lock);
+	}
+	return expired;
+}
+
+/* See maintain.h. */
+bool
+ms_expire_oldest(MsTable *table)
+{
+	int64		start = 0;
+	bool		found;
+
+	Assert(LWLockHeldByMe(table->maintain));
+	ms_lock_shared(table->lock, MS_RANK_TABLE);
+	found = table->nwindows > 1;
+	if (found)
+		start = ms_window_at(table, 0)->start;
+	ms_unlock(table->lock);
+	if (!found)
+		return false;
+
+	ms_window_drop(table, start);
+	ms_lock(table->lock, MS_RANK_TABLE);
+	table->expired_windows++;
+	ms_unlock(table->lock);
+	return true;
+}

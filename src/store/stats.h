@@ -1,0 +1,68 @@
+/*-------------------------------------------------------------------------
+ *
+ * stats.h
+ *	  What there is to see of tables, windows and series: figures, copied out.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MS_STATS_H
+#define MS_STATS_H
+
+#include "store/table.h"
+
+/* Samples count as stored: runs as if visible, overwritten and deleted ones until they are folded. */
+typedef struct MsTableInfo
+{
+	uint32		series;
+	uint32		windows;
+	uint32		sealed_windows;
+	int64		first_start;	/* of the oldest window; meaningless without windows */
+	int64		last_start;		/* of the newest */
+	uint64		samples;		/* in chunks and runs */
+	uint64		runs;
+	uint64		run_samples;
+	uint64		run_bytes;
+	uint64		in_use_bytes;	/* of the arena's pages */
+	uint64		allocated_bytes;
+	uint64		skipped_samples;
+	uint64		expired_windows;
+} MsTableInfo;
+
+typedef struct MsWindowInfo
+{
+	int64		start;
+	int64		end;
+	bool		sealed;
+	bool		saved;			/* the durable file holds all of it */
+	uint32		chunks;
+	uint32		runs;
+	uint64		chunk_samples;
+	uint64		chunk_bytes;
+	uint64		run_samples;
+	uint64		run_bytes;
+	uint64		in_use_bytes;
+	uint64		allocated_bytes;
+} MsWindowInfo;
+
+typedef struct MsSeriesInfo
+{
+	uint32		chunks;
+	uint64		samples;
+	uint64		chunk_bytes;
+	int64		first_start;	/* of the oldest window that has some; meaningless without samples */
+	int64		last_start;
+} MsSeriesInfo;
+
+/*
+ * Figures of a table.  False if the storage has no table, which is an empty
+ * one.  Needs no lock on the relation; takes directory and table lock shared.
+ */
+extern bool ms_stats_table(const MsTableKey *key, MsTableInfo *info);
+
+/* All windows, oldest first, palloc'd; returns their number.  As above. */
+extern int	ms_stats_windows(const MsTableKey *key, MsWindowInfo **windows);
+
+/* Figures of a series; false if there is none.  The caller holds a lock on the relation. */
+extern bool ms_stats_series(MsTable *table, uint32 sid, MsSeriesInfo *info);
+
+#endif							/* MS_STATS_H */

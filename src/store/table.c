@@ -1,0 +1,331 @@
+/*-------------------------------------------------------------------------
+ *
+ * table.c
+ *	  The directory of tables, their column slots and settings.
+ *
+ * The directory is a fixed array, searched from the front: entries are few and
+ * looked up once per relation and backend (the result is cached in the
+ * relcache).  Finding and taking an entry is guarded by the directory lock,
+ * all that an entry holds by its own.
+ *
+ * An entry stays valid for a backend as long as it holds a lock on the
+ * relation: dropping storage needs AccessExclusiveLock.  The workers hold no
+ * relation locks; they hold table->maintain instead, without which no entry is
+ * freed.
+ *
+ * Windows are in window.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "core/chunk.h"
+#include "store/table.h"
+
+const MsConfig ms_default_config = {
+	.chunk_interval = MS_DEFAULT_CHUNK_INTERVAL,
+	.retain = MS_DEFAULT_RETAIN,
+	.max_series = MS_DEFAULT_MAX_SERIES,
+	.on_full = MS_FULL_ERROR,
+	.on_out_of_range = MS_RANGE_ERROR
+};
+
+MsTableKey
+ms_table_key(RelFileLocator locator)
+{
+	MsTableKey	key = {locator.spcOid, locator.dbOid, locator.relNumber};
+
+	return key;
+}
+
+static bool
+key_equal(const MsTableKey *a, const MsTableKey *b)
+{
+	return a->rel == b->rel && a->db == b->db && a->spc == b->spc;
+}
+
+/* Caller holds the directory lock. */
+static MsTable *
+find_locked(const MsTableKey *key)
+{
+	for (int i = 0; i < ms_store->max_tables; i++)
+	{
+		MsTable    *table = &ms_store->tables[i];
+
+		if (table->in_use && key_equal(&table->key, key) &&
+			pg_atomic_read_u32(&table->dropped) == 0)
+			return table;
+	}
+	return NULL;
+}
+
+/* See table.h.  Takes the directory lock shared. */
+MsTable *
+ms_table_lookup(const MsTableKey *key)
+{
+	MsTable    *table;
+
+	ms_lock_shared(ms_store->directory, MS_RANK_DIRECTORY);
+	table = find_locked(key);
+	ms_unlock(ms_store->directory);
+	return table;
+}
+
+/* Counts labels and values anew after slots changed.  Caller holds table->lock. */
+static void
+count_slots(MsTable *table)
+{
+	MsSlot	   *slots = table->nslots > 0 ? ms_ptr(ms_store->arena, table->slots) : NULL;
+
+	table->nlabels = table->nvalues = 0;
+	for (int i = 0; i < table->nslots; i++)
+	{
+		if (slots[i].role == MS_ROLE_LABEL)
+			table->nlabels++;
+		else if (slots[i].role == MS_ROLE_VALUE)
+			table->nvalues++;
+	}
+}
+
+/* Appends slots; false, with nothing changed, if memory is full.  Caller holds table->lock. */
+static bool
+append_slots_locked(MsTable *table, const MsSlot *slots, int nslots)
+{
+	MsArena    *arena = ms_store->arena;
+	Size		old_size = sizeof(MsSlot) * table->nslots;
+	Size		new_size = sizeof(MsSlot) * (table->nslots + nslots);
+	MsRef		ref;
+
+	Assert(LWLockHeldByMeInMode(table->lock, LW_EXCLUSIVE));
+	if (nslots == 0)
+		return true;
+	ref = ms_arena_alloc(arena, &table->group, new_size, 0);
+	if (ref == 0)
+		return false;
+	if (table->nslots > 0)
+	{
+		memcpy(ms_ptr(arena, ref), ms_ptr(arena, table->slots), old_size);
+		ms_arena_free(arena, &table->group, table->slots, old_size);
+	}
+	memcpy((char *) ms_ptr(arena, ref) + old_size, slots, new_size - old_size);
+	table->slots = ref;
+	table->nslots += nslots;
+	count_slots(table);
+	return true;
+}
+
+/* Forgets all an entry held, keeping its locks.  Caller holds directory and table locks. */
+static void
+reset_entry(MsTable *table)
+{
+	LWLock	   *maintain = table->maintain;
+	LWLock	   *lock = table->lock;
+
+	memset(table, 0, sizeof(MsTable));
+	table->maintain = maintain;
+	table->lock = lock;
+	pg_atomic_init_u32(&table->dropped, 0);
+}
+
+/* A free entry made ready, or NULL.  Caller holds the directory lock exclusively. */
+static MsTable *
+take_entry(const MsTableKey *key, const MsConfig *config)
+{
+	for (int i = 0; i < ms_store->max_tables; i++)
+	{
+		MsTable    *table = &ms_store->tables[i];
+
+		if (table->in_use)
+			continue;
+		ms_lock(table->lock, MS_RANK_TABLE);
+		reset_entry(table);
+		table->key = *key;
+		table->config = *config;
+		table->generation = pg_atomic_add_fetch_u64(&ms_store->generation, 1);
+		table->in_use = true;
+		ms_unlock(table->lock);
+		return table;
+	}
+	return NULL;
+}
+
+static void
+report_full(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 errmsg("memseries memory is full"),
+			 errhint("Increase \"memseries.memory\", or keep fewer windows (see memseries.configure).")));
+}
+
+/*
+ * See table.h.  Takes the directory lock exclusively and the table's lock.
+ * An existing table is returned as it is, whatever config and slots say.
+ */
+MsTable *
+ms_table_create(const MsTableKey *key, const MsConfig *config,
+				const MsSlot *slots, int nslots)
+{
+	MsTable    *table;
+	bool		full = false;
+
+	ms_lock(ms_store->directory, MS_RANK_DIRECTORY);
+	table = find_locked(key);
+	if (table == NULL)
+	{
+		table = take_entry(key, config);
+		if (table != NULL)
+		{
+			ms_lock(table->lock, MS_RANK_TABLE);
+			if (!append_slots_locked(table, slots, nslots))
+			{
+				full = true;
+				reset_entry(table);
+			}
+			ms_unlock(table->lock);
+		}
+	}
+	ms_unlock(ms_store->directory);
+
+	if (full)
+		report_full();
+	if (table == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("too many memseries tables"),
+				 errdetail("There are %d, counting partitions in all databases.",
+						   ms_store->max_tables),
+				 errhint("Increase \"memseries.max_tables\" and restart the server.")));
+	return table;
+}
+
+/* See table.h.  Takes the directory lock, and table->maintain only if it is free. */
+void
+ms_table_drop(const MsTableKey *key)
+{
+	MsTable    *table;
+
+	ms_lock(ms_store->directory, MS_RANK_DIRECTORY);
+	table = find_locked(key);
+	if (table != NULL)
+		pg_atomic_write_u32(&table->dropped, 1);
+	ms_unlock(ms_store->directory);
+
+	if (table == NULL)
+		return;
+	if (ms_lock_conditional(table->maintain, MS_RANK_MAINTAIN))
+	{
+		ms_table_free(table);
+		ms_unlock(table->maintain);
+	}
+	else
+		ms_worker_wake(MS_KEEPER);
+}
+
+/*
+ * Frees a table marked as dropped, in O(spans).  Does nothing if the entry is
+ * not (or no longer) such a table: callers that waited for table->maintain
+ * need not look themselves.
+ */
+void
+ms_table_free(MsTable *table)
+{
+	Assert(LWLockHeldByMe(table->maintain));
+
+	ms_lock(ms_store->directory, MS_RANK_DIRECTORY);
+	if (table->in_use && pg_atomic_read_u32(&table->dropped) != 0)
+	{
+		ms_lock(table->lock, MS_RANK_TABLE);
+		for (int i = 0; i < table->nwindows; i++)
+			ms_arena_free_group(ms_store->arena, &ms_window_at(table, i)->group);
+		ms_arena_free_group(ms_store->arena, &table->group);
+		reset_entry(table);
+		ms_unlock(table->lock);
+	}
+	ms_unlock(ms_store->directory);
+}
+
+/* See table.h. */
+void
+ms_table_clear(MsTable *table)
+{
+	ms_lock(table->maintain, MS_RANK_MAINTAIN);
+	for (;;)
+	{
+		int64		start;
+		bool		found;
+
+		ms_lock_shared(table->lock, MS_RANK_TABLE);
+		found = table->nwindows > 0;
+		start = found ? ms_window_at(table, 0)->start : 0;
+		ms_unlock(table->lock);
+		if (!found)
+			break;
+		ms_window_drop(table, start);
+	}
+	ms_series_sweep(table);
+	ms_unlock(table->maintain);
+}
+
+/* See table.h.  Takes table->lock. */
+void
+ms_table_add_slots(MsTable *table, const MsSlot *slots, int nslots)
+{
+	bool		ok = true;
+	bool		too_many;
+
+	ms_lock(table->lock, MS_RANK_TABLE);
+	too_many = table->nslots + nslots > MS_MAX_SLOTS;
+	if (!too_many)
+		ok = append_slots_locked(table, slots, nslots);
+	ms_unlock(table->lock);
+
+	if (too_many)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOO_MANY_COLUMNS),
+				 errmsg("too many columns were added to and dropped from a memseries table"),
+				 errdetail("Its storage can describe at most %d.", MS_MAX_SLOTS),
+				 errhint("VACUUM FULL rewrites the table.")));
+	if (!ok)
+		report_full();
+}
+
+int
+ms_table_get_slots(MsTable *table, MsSlot *out, int max)
+{
+	int			n;
+
+	ms_lock_shared(table->lock, MS_RANK_TABLE);
+	n = Min(table->nslots, max);
+	if (n > 0)
+		memcpy(out, ms_ptr(ms_store->arena, table->slots), sizeof(MsSlot) * n);
+	ms_unlock(table->lock);
+	return n;
+}
+
+void
+ms_table_set_config(MsTable *table, const MsConfig *config)
+{
+	ms_lock(table->lock, MS_RANK_TABLE);
+	table->config = *config;
+	ms_unlock(table->lock);
+}
+
+MsConfig
+ms_table_get_config(MsTable *table)
+{
+	MsConfig	config;
+
+	ms_lock_shared(table->lock, MS_RANK_TABLE);
+	config = table->config;
+	ms_unlock(table->lock);
+	return config;
+}
+
+void
+ms_table_count_skipped(MsTable *table, uint64 n)
+{
+	ms_lock(table->lock, MS_RANK_TABLE);
+	table->skipped_samples += n;
+	ms_unlock(table->lock);
+}
