@@ -1,6 +1,6 @@
 # Build the core without a server: its unit tests and fuzz targets, once per sanitizer.
 #
-#   make -f scripts/core.mk MODE=asan|tsan|plain|libfuzzer PG_CONFIG=... [unit|fuzz|list-unit|list-fuzz]
+#   make -f scripts/core.mk MODE=asan|tsan|valgrind|libfuzzer PG_CONFIG=... [unit|fuzz|list-unit|list-fuzz]
 #
 # The core compiles against the server's headers, with assertions on, and links with the shim in test/unit.
 # A file of test/unit with a main() is a program of its own; what has none (the shim) is linked into each.
@@ -12,10 +12,10 @@ OUT ?= build/core-$(MODE)
 
 san_asan = -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 san_tsan = -O1 -fsanitize=thread
-san_plain = -O1
+san_valgrind = -O1 -DUSE_VALGRIND
 san_libfuzzer = -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 ifeq (,$(san_$(MODE)))
-$(error MODE must be asan, tsan, plain or libfuzzer)
+$(error MODE must be asan, tsan, valgrind or libfuzzer)
 endif
 
 CC = $(if $(filter libfuzzer,$(MODE)),clang,gcc)
