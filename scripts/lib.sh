@@ -32,6 +32,12 @@ find_pg_config()
 	die "no PostgreSQL ${version:-15 or newer} with server headers here; scripts/install-deps installs it"
 }
 
+# The version that the control file in the current folder states.
+control_version()
+{
+	sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" memseries.control
+}
+
 pg_major()
 {
 	"$1" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/'
