@@ -42,4 +42,9 @@ typedef Oid RelFileNumber;
 #define INVALID_PROC_NUMBER		InvalidBackendId
 #endif
 
+/* 18 moved what prints EXPLAIN's properties to headers of its own */
+#if PG_VERSION_NUM >= 180000
+#define MS_HAVE_EXPLAIN_FORMAT	1
+#endif
+
 #endif							/* MS_COMPAT_H */

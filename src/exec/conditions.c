@@ -1,0 +1,137 @@
+/*-------------------------------------------------------------------------
+ *
+ * conditions.c
+ *	  Sorting the conditions on a relation.
+ *
+ * A condition on labels alone has one answer for a whole series, so it is
+ * asked once per series and never per row.  A bound of the time becomes part
+ * of the range the cursor reads.  Whatever is left stays with PostgreSQL.
+ *
+ * Evaluating a condition once per series must not be observable otherwise
+ * than by speed:
+ *
+ *	- Volatile conditions are left alone, and so are conditions with a
+ *	  sub-select that is volatile.
+ *	- Row-level security and security-barrier views demand that a condition
+ *	  of lower standing does not see rows before the policy has passed them.
+ *	  The rule is PostgreSQL's own for index conditions.
+ *	- A series may exist of which the query can see no row: all of them were
+ *	  rolled back, say.  A condition that raises an error for its labels
+ *	  would then fail for a row that is not there.  So conditions that can
+ *	  fail are told from those that cannot ("leakproof" means just that), and
+ *	  the scan asks them only of series that have a row it can see.
+ *
+ * Conditions without a column of the relation need no care here: PostgreSQL
+ * puts them above the scan.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/restrictinfo.h"
+
+#include "exec/scan.h"
+
+/*
+ * Gathers what planning needs to know of a relation, on which the caller
+ * holds a lock.  Waits until the store is ready.  Statistics only on demand:
+ * they cost a look at every window.
+ */
+void
+ms_plan_rel(Oid relid, bool with_stats, MsPlanRel *out)
+{
+	Relation	rel = table_open(relid, NoLock);
+	const MsRelDesc *desc = ms_reldesc(rel);
+
+	memset(out, 0, sizeof(*out));
+	out->time_att = desc->time_att;
+	for (int i = 0; i < desc->natts; i++)
+	{
+		if (desc->cols[i].role == MS_ROLE_LABEL)
+			out->label_atts = bms_add_member(out->label_atts,
+											 i + 1 - FirstLowInvalidHeapAttributeNumber);
+	}
+	if (with_stats && desc->table != NULL)
+		ms_table_stats(desc->table, &out->stats);
+	table_close(rel, NoLock);
+}
+
+/* Does the expression contain a sub-plan whose query has volatile functions? */
+static bool
+has_volatile_subplan(Node *node, PlannerInfo *root)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, SubPlan))
+	{
+		int			id = ((SubPlan *) node)->plan_id;
+		PlannerInfo *subroot = (PlannerInfo *) list_nth(root->glob->subroots, id - 1);
+
+		if (contain_volatile_functions((Node *) subroot->parse))
+			return true;
+	}
+	return expression_tree_walker(node, has_volatile_subplan, root);
+}
+
+/*
+ * Is this a condition on labels alone?  Columns of other relations are
+ * values to us: they come as parameters.
+ */
+static bool
+is_label_condition(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Node *clause)
+{
+	Bitmapset  *used = NULL;
+	bool		labels_only;
+
+	pull_varattnos(clause, rel->relid, &used);
+	labels_only = !bms_is_empty(used) && bms_is_subset(used, prel->label_atts);
+	bms_free(used);
+	return labels_only &&
+		!contain_volatile_functions(clause) &&
+		!has_volatile_subplan(clause, root);
+}
+
+/* As for labels, a bound must not change while the scan runs. */
+static bool
+is_time_bound(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Node *clause)
+{
+	return ms_timerange_takes((Expr *) clause, rel->relid, prel->time_att) &&
+		!contain_volatile_functions(clause) &&
+		!has_volatile_subplan(clause, root);
+}
+
+/*
+ * Sorts RestrictInfos of a base relation, or join clauses for which a
+ * parameterised path of it stands.  Pseudoconstant ones are left out.
+ */
+void
+ms_conditions_sort(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel,
+				   List *rinfos, MsConditions *out)
+{
+	ListCell   *lc;
+
+	memset(out, 0, sizeof(*out));
+	foreach(lc, rinfos)
+	{
+		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
+		Node	   *clause = (Node *) rinfo->clause;
+
+		if (rinfo->pseudoconstant)
+			continue;
+		if (!restriction_is_securely_promotable(rinfo, rel))
+			out->rest = lappend(out->rest, rinfo);
+		else if (is_time_bound(root, rel, prel, clause))
+			out->times = lappend(out->times, rinfo);
+		else if (!is_label_condition(root, rel, prel, clause))
+			out->rest = lappend(out->rest, rinfo);
+		else if (contain_leaked_vars(clause))
+			out->labels = lappend(out->labels, rinfo);
+		else
+			out->safe = lappend(out->safe, rinfo);
+	}
+}

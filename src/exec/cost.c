@@ -1,0 +1,109 @@
+/*-------------------------------------------------------------------------
+ *
+ * cost.c
+ *	  What a custom scan costs.
+ *
+ * The work of a scan is: its label conditions, once per series; finding the
+ * chunks of the series that are left, once per series and window; decoding
+ * the samples of their range; and making rows of them, on which the
+ * remaining conditions run.  The plain scan does all of that for every
+ * sample, so it is never cheaper, and paths.c simply drops it; what matters
+ * here is how the scan compares with other ways to do the same join, and
+ * whether it is worth being shared among processes.
+ *
+ * The unit is PostgreSQL's: decoding a value costs a fraction of an operator,
+ * a row about half of a heap tuple (nothing is tested for visibility).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/restrictinfo.h"
+
+#include "exec/scan.h"
+
+#define VALUE_COST		(0.1 * cpu_operator_cost)	/* decoding one value or time */
+#define CHUNK_COST		(10.0 * cpu_operator_cost)	/* finding and copying a chunk */
+#define SERIES_COST		(2.0 * cpu_operator_cost)	/* looking at a series' labels */
+#define ROW_COST		(0.5 * cpu_tuple_cost)	/* handing out a row */
+
+/* How PostgreSQL expects the leader to share in the work. */
+static double
+parallel_divisor(const Path *path)
+{
+	double		divisor = path->parallel_workers;
+
+	if (parallel_leader_participation && path->parallel_workers < 4)
+		divisor += 1.0 - 0.3 * path->parallel_workers;
+	return divisor;
+}
+
+/* Number of value columns wanted, at most that of the row. */
+static int
+wanted_columns(const RelOptInfo *rel)
+{
+	int			n = 1;
+
+	for (int i = Max(rel->min_attr, 1); i <= rel->max_attr; i++)
+	{
+		if (!bms_is_empty(rel->attr_needed[i - rel->min_attr]))
+			n++;
+	}
+	return n;
+}
+
+/*
+ * Sets rows and costs of a path of rel, whose param_info, parallel_workers
+ * and pathtarget are set.
+ */
+void
+ms_scan_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *path)
+{
+	ParamPathInfo *param_info = path->param_info;
+	int			relid = param_info ? (int) rel->relid : 0;
+	List	   *rinfos = rel->baserestrictinfo;
+	MsConditions conds;
+	QualCost	label_cost;
+	QualCost	rest_cost;
+	double		label_sel;
+	double		time_sel;
+	double		series = Max(prel->stats.series, 1);
+	double		samples;
+	Cost		startup;
+	Cost		run;
+
+	if (param_info)
+		rinfos = list_concat_copy(rinfos, param_info->ppi_clauses);
+	ms_conditions_sort(root, rel, prel, rinfos, &conds);
+	conds.labels = list_concat(conds.safe, conds.labels);
+
+	label_sel = clauselist_selectivity(root, conds.labels, relid, JOIN_INNER, NULL);
+	time_sel = clauselist_selectivity(root, conds.times, relid, JOIN_INNER, NULL);
+	samples = clamp_row_est(rel->tuples * label_sel * time_sel);
+
+	cost_qual_eval(&label_cost, conds.labels, root);
+	cost_qual_eval(&rest_cost, conds.rest, root);
+
+	startup = label_cost.startup + rest_cost.startup;
+	run = series * (SERIES_COST + label_cost.per_tuple);
+	run += ceil(series * label_sel) * ceil(prel->stats.windows * time_sel) * CHUNK_COST;
+	run += samples * (wanted_columns(rel) * VALUE_COST + ROW_COST + rest_cost.per_tuple);
+
+	path->rows = param_info ? param_info->ppi_rows : rel->rows;
+	if (path->parallel_workers > 0)
+	{
+		double		divisor = parallel_divisor(path);
+
+		path->rows = clamp_row_est(path->rows / divisor);
+		run /= divisor;
+	}
+	startup += path->pathtarget->cost.startup;
+	run += path->pathtarget->cost.per_tuple * path->rows;
+
+	path->startup_cost = startup;
+	path->total_cost = startup + run;
+}

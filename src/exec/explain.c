@@ -1,0 +1,105 @@
+/*-------------------------------------------------------------------------
+ *
+ * explain.c
+ *	  What EXPLAIN says about a custom scan.
+ *
+ *	 Custom Scan (MemseriesScan) on cpu (actual rows=360 loops=1)
+ *	   Filter: (usage > '90'::double precision)
+ *	   Rows Removed by Filter: 3240
+ *	   Series Filter: (host = 'web1'::text)
+ *	   Time Range: ((ts >= ...) AND (ts < ...))
+ *	   Series: read=1 skipped=9
+ *	   Chunks: read=3 skipped=5
+ *	   Blocks: read=16 skipped=2
+ *	   Samples: read=3600 skipped=120
+ *
+ * "Filter" and "Rows Removed" are PostgreSQL's own lines: conditions it
+ * evaluates row by row.  The rest is printed here.  Chunks, blocks and
+ * samples are those of the series read.  "Pieces" appear while rows just
+ * written have not been folded into chunks yet.  Counters are totals over
+ * all loops and processes, as buffer counts are, not averages per loop.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/explain.h"
+#include "nodes/makefuncs.h"
+#include "utils/ruleutils.h"
+
+#include "compat.h"
+#ifdef MS_HAVE_EXPLAIN_FORMAT
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
+#include "exec/scan.h"
+
+static void
+show_conditions(const char *label, List *exprs, CustomScanState *node, List *ancestors,
+				ExplainState *es)
+{
+	List	   *context;
+	char	   *text;
+
+	if (exprs == NIL)
+		return;
+	context = set_deparse_context_plan(es->deparse_cxt, node->ss.ps.plan, ancestors);
+	text = deparse_expression((Node *) make_ands_explicit(exprs), context, es->verbose, false);
+	ExplainPropertyText(label, text, es);
+}
+
+/* One line "What: read=1 skipped=2" of text, two properties otherwise. */
+static void
+show_counts(const char *what, uint64 read, uint64 skipped, ExplainState *es)
+{
+	if (es->format == EXPLAIN_FORMAT_TEXT)
+		ExplainPropertyText(what, psprintf("read=" UINT64_FORMAT " skipped=" UINT64_FORMAT,
+										   read, skipped), es);
+	else
+	{
+		ExplainPropertyUInteger(psprintf("%s Read", what), NULL, read, es);
+		ExplainPropertyUInteger(psprintf("%s Skipped", what), NULL, skipped, es);
+	}
+}
+
+static void
+show_counters(MsScanState *state, ExplainState *es)
+{
+	uint64		n[MS_NUM_SCAN_COUNTERS];
+
+	ms_scan_publish(state);
+	for (int i = 0; i < MS_NUM_SCAN_COUNTERS; i++)
+	{
+		n[i] = state->totals[i] + state->counters[i];
+		if (state->shared != NULL)
+			n[i] += pg_atomic_read_u64(&state->shared->counters[i]);
+	}
+
+	/* It never ran, or only where we cannot see it: say nothing rather than zero. */
+	if (n[MS_COUNT_STARTS] == 0)
+		return;
+
+	show_counts("Series", n[MS_COUNT_SERIES_READ], n[MS_COUNT_SERIES_SKIPPED], es);
+	show_counts("Chunks", n[MS_COUNT_CHUNKS_READ], n[MS_COUNT_CHUNKS_SKIPPED], es);
+	show_counts("Blocks", n[MS_COUNT_BLOCKS_READ], n[MS_COUNT_BLOCKS_SKIPPED], es);
+	if (es->format != EXPLAIN_FORMAT_TEXT)
+		ExplainPropertyUInteger("Pieces Read", NULL, n[MS_COUNT_PIECES_READ], es);
+	else if (n[MS_COUNT_PIECES_READ] > 0)
+		ExplainPropertyText("Pieces", psprintf("read=" UINT64_FORMAT,
+											   n[MS_COUNT_PIECES_READ]), es);
+	show_counts("Samples", n[MS_COUNT_SAMPLES_READ], n[MS_COUNT_SAMPLES_SKIPPED], es);
+}
+
+/* Adds the scan's own lines to EXPLAIN's output. */
+void
+ms_scan_explain(CustomScanState *node, List *ancestors, ExplainState *es)
+{
+	MsScanState *state = (MsScanState *) node;
+	List	   *labels = list_concat_copy(state->exprs[MS_EXPR_SAFE],
+										  state->exprs[MS_EXPR_LABEL]);
+
+	show_conditions("Series Filter", labels, node, ancestors, es);
+	show_conditions("Time Range", state->exprs[MS_EXPR_TIME], node, ancestors, es);
+	if (es->analyze)
+		show_counters(state, es);
+}

@@ -1,0 +1,383 @@
+/*-------------------------------------------------------------------------
+ *
+ * node.c
+ *	  Running a custom scan: from decoded arrays to rows.
+ *
+ * A scan goes from series to series (series.c) and hands out the rows the
+ * cursor decoded, one by one, to PostgreSQL's own ExecScan, which applies
+ * the remaining conditions and projects.  A row is made from a template that
+ * has the labels of the series, into which the time and the values needed
+ * are put.  The template is copied for every row, since whoever got the last
+ * row may have materialised it or written into it.
+ *
+ * Columns that nobody asks for are NULL in the row and are never decoded.
+ * Which are needed is read off the final plan, because planning may replace
+ * a plan's target list after the plan was made.
+ *
+ * Before it starts, and before it starts again, a scan has the transaction's
+ * own buffered rows written, and evaluates the bounds of the time, which may
+ * depend on parameters.  A table that does not exist in the store then is
+ * empty, and so is the scan, even if it is created meanwhile: what is
+ * written after our snapshot was taken is none of our concern.
+ *
+ * It does not go backwards, nor mark and restore: PostgreSQL puts a Material
+ * node on top where that is asked for.
+ *
+ * A scan holds no lock between calls but the relation's, and no memory that
+ * does not go with the query's.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "optimizer/optimizer.h"
+#include "pgstat.h"
+#include "storage/predicate.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "am/write.h"
+#include "core/valuecodec.h"
+#include "exec/exec.h"
+#include "exec/scan.h"
+
+bool		ms_enable_customscan = true;
+
+/* ---- beginning ---- */
+
+/* Takes the plan's custom_exprs apart again. */
+static void
+split_exprs(MsScanState *state, const CustomScan *cscan)
+{
+	int			at = 0;
+
+	for (int kind = 0; kind < MS_NUM_EXPR_KINDS; kind++)
+	{
+		int			n = list_nth_int(cscan->custom_private, kind);
+
+		for (int i = 0; i < n; i++)
+			state->exprs[kind] = lappend(state->exprs[kind],
+										 list_nth(cscan->custom_exprs, at++));
+	}
+}
+
+/*
+ * Within a recheck of EvalPlanQual, rows also come in slots of the access
+ * method's type, so expressions must not count on ours.
+ */
+static void
+compile_for_any_slot(CustomScanState *node)
+{
+	PlanState  *ps = &node->ss.ps;
+
+	ps->scanopsset = true;
+	ps->scanopsfixed = false;
+	ps->scanops = NULL;
+	ps->qual = ExecInitQual(ps->plan->qual, ps);
+	ExecAssignScanProjectionInfo(&node->ss);
+}
+
+/* Finds out which value columns the plan asks for. */
+static void
+find_columns(MsScanState *state)
+{
+	const MsRelDesc *desc = state->desc;
+	Plan	   *plan = state->css.ss.ps.plan;
+	Index		relid = ((Scan *) plan)->scanrelid;
+	Bitmapset  *used = NULL;
+	bool		whole_row;
+
+	pull_varattnos((Node *) plan->targetlist, relid, &used);
+	pull_varattnos((Node *) plan->qual, relid, &used);
+	whole_row = bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, used);
+
+	state->need = palloc0(sizeof(bool) * Max(desc->nvalues, 1));
+	state->columns = palloc(sizeof(MsScanColumn) * Max(desc->natts, 1));
+	state->ncolumns = 0;
+	for (int i = 0; i < desc->natts; i++)
+	{
+		const MsRelColumn *col = &desc->cols[i];
+
+		if (col->role != MS_ROLE_VALUE ||
+			(!whole_row &&
+			 !bms_is_member(i + 1 - FirstLowInvalidHeapAttributeNumber, used)))
+			continue;
+		state->need[col->ordinal] = true;
+		state->columns[state->ncolumns].att = i;
+		state->columns[state->ncolumns].ordinal = col->ordinal;
+		state->columns[state->ncolumns].is_float4 = col->kind == MS_FLOAT4;
+		state->ncolumns++;
+	}
+	bms_free(used);
+}
+
+static void
+begin_scan(CustomScanState *node, EState *estate, int eflags)
+{
+	MsScanState *state = (MsScanState *) node;
+	CustomScan *cscan = (CustomScan *) node->ss.ps.plan;
+	Relation	rel = node->ss.ss_currentRelation;
+	int			natts = RelationGetDescr(rel)->natts;
+
+	split_exprs(state, cscan);
+	if (estate->es_epq_active != NULL)
+		compile_for_any_slot(node);
+	state->safe_qual = ExecInitQual(state->exprs[MS_EXPR_SAFE], &node->ss.ps);
+	state->label_qual = ExecInitQual(state->exprs[MS_EXPR_LABEL], &node->ss.ps);
+	state->desc = ms_reldesc_copy(rel);
+	state->bounds = ms_timerange_init(state->exprs[MS_EXPR_TIME], cscan->scan.scanrelid,
+									  state->desc->time_att, &node->ss.ps);
+	state->analyze = estate->es_instrument != 0;
+	node->ss.ss_ScanTupleSlot->tts_tableOid = RelationGetRelid(rel);
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+
+	ms_write_flush(&state->desc->key);
+	state->scan_cxt = AllocSetContextCreate(estate->es_query_cxt, "memseries scan",
+											ALLOCSET_DEFAULT_SIZES);
+	state->series_cxt = AllocSetContextCreate(estate->es_query_cxt, "memseries series",
+											  ALLOCSET_SMALL_SIZES);
+	state->template_values = palloc0(sizeof(Datum) * natts);
+	state->template_isnull = palloc(sizeof(bool) * natts);
+	memset(state->template_isnull, true, sizeof(bool) * natts);
+	find_columns(state);
+}
+
+/* ---- starting, and starting again ---- */
+
+/*
+ * Looks again which table in the store is ours: it may have been created
+ * since.  Its columns may have got other ordinals then.
+ */
+static void
+refresh_desc(MsScanState *state, Relation rel)
+{
+	const MsRelDesc *now = ms_reldesc(rel);
+
+	if (now->table == state->desc->table && now->generation == state->desc->generation &&
+		now->nvalues == state->desc->nvalues && now->nlabels == state->desc->nlabels)
+		return;
+
+	if (state->cursor != NULL)
+	{
+		ms_scan_publish(state);
+		ms_cursor_close(state->cursor);
+		state->cursor = NULL;
+		memset(&state->seen, 0, sizeof(state->seen));
+	}
+	pfree(state->need);
+	pfree(state->columns);
+	pfree(state->desc);
+	state->desc = ms_reldesc_copy(rel);
+	find_columns(state);
+}
+
+static void
+start_scan(MsScanState *state)
+{
+	ScanState  *ss = &state->css.ss;
+	EState	   *estate = ss->ps.state;
+	Relation	rel = ss->ss_currentRelation;
+	MemoryContext old;
+
+	state->started = true;
+	state->done = true;
+	state->counters[MS_COUNT_STARTS]++;
+	ms_write_flush(&state->desc->key);
+	PredicateLockRelation(rel, estate->es_snapshot);
+	pgstat_count_heap_scan(rel);
+
+	/* What we allocate lives as long as the query, not as long as a row. */
+	old = MemoryContextSwitchTo(estate->es_query_cxt);
+	refresh_desc(state, rel);
+	MemoryContextSwitchTo(old);
+	if (!ms_timerange_eval(state->bounds, ss->ps.ps_ExprContext, &state->lo, &state->hi) ||
+		state->desc->table == NULL)
+		return;
+
+	if (state->cursor != NULL)
+		ms_cursor_set_range(state->cursor, state->lo, state->hi);
+	else
+	{
+		old = MemoryContextSwitchTo(state->scan_cxt);
+		state->cursor = ms_cursor_open(state->desc->table, estate->es_snapshot,
+									   state->lo, state->hi, state->need, state->desc->nvalues);
+		MemoryContextSwitchTo(old);
+		ms_cursor_count_skipped(state->cursor, state->analyze);
+	}
+	state->limit = ms_cursor_series_limit(state->cursor);
+	state->next = 0;
+	state->claimed = state->shared != NULL ? 0 : state->limit;
+	state->done = false;
+}
+
+/* ---- rows ---- */
+
+/* Gets rows to hand out; false at the end. */
+static bool
+next_rows(MsScanState *state)
+{
+	if (!state->started)
+		start_scan(state);
+	while (!state->done)
+	{
+		state->row = 0;
+		if (state->standing && ms_cursor_next(state->cursor, &state->rows))
+		{
+			pgstat_count_index_tuples(state->css.ss.ss_currentRelation, state->rows.nrows);
+			return true;
+		}
+		state->standing = false;
+		state->rows.nrows = 0;
+		if (!ms_scan_next_series(state))
+			state->done = true;
+		else if (state->rows.nrows > 0)
+			return true;
+	}
+	return false;
+}
+
+static inline void
+fill_slot(MsScanState *state, TupleTableSlot *slot)
+{
+	int			row = state->row++;
+	int			natts = slot->tts_tupleDescriptor->natts;
+	int			time = state->desc->time_att - 1;
+
+	memcpy(slot->tts_values, state->template_values, sizeof(Datum) * natts);
+	memcpy(slot->tts_isnull, state->template_isnull, sizeof(bool) * natts);
+	slot->tts_values[time] = TimestampTzGetDatum(state->rows.times[row]);
+	slot->tts_isnull[time] = false;
+	for (int i = 0; i < state->ncolumns; i++)
+	{
+		const MsScanColumn *col = &state->columns[i];
+		const bool *nulls = state->rows.nulls ? state->rows.nulls[col->ordinal] : NULL;
+		double		value;
+
+		if (nulls != NULL && nulls[row])
+			continue;
+		value = state->rows.values[col->ordinal][row];
+		slot->tts_values[col->att] = col->is_float4 ?
+			Float4GetDatum(ms_float4_narrow(value)) : Float8GetDatum(value);
+		slot->tts_isnull[col->att] = false;
+	}
+}
+
+/* ExecScan's access method. */
+static TupleTableSlot *
+next_row(ScanState *ss)
+{
+	MsScanState *state = (MsScanState *) ss;
+	TupleTableSlot *slot = ss->ss_ScanTupleSlot;
+
+	ExecClearTuple(slot);
+	if (state->row >= state->rows.nrows && !next_rows(state))
+		return slot;
+	fill_slot(state, slot);
+	return ExecStoreVirtualTuple(slot);
+}
+
+/*
+ * ExecScan's recheck method: a row that EvalPlanQual brought must meet the
+ * conditions that no qual tests any more.
+ */
+static bool
+recheck_row(ScanState *ss, TupleTableSlot *slot)
+{
+	MsScanState *state = (MsScanState *) ss;
+	ExprContext *econtext = ss->ps.ps_ExprContext;
+	int64		lo;
+	int64		hi;
+	int64		t;
+	bool		isnull;
+
+	econtext->ecxt_scantuple = slot;
+	if (!ExecQual(state->safe_qual, econtext) || !ExecQual(state->label_qual, econtext))
+		return false;
+	if (state->bounds == NIL)
+		return true;
+	if (!ms_timerange_eval(state->bounds, econtext, &lo, &hi))
+		return false;
+	t = DatumGetTimestampTz(slot_getattr(slot, state->desc->time_att, &isnull));
+	return !isnull && t >= lo && t < hi;
+}
+
+static TupleTableSlot *
+exec_scan(CustomScanState *node)
+{
+	return ExecScan(&node->ss, next_row, recheck_row);
+}
+
+/* ---- again, and ending ---- */
+
+static void
+rescan(CustomScanState *node)
+{
+	MsScanState *state = (MsScanState *) node;
+
+	ExecScanReScan(&node->ss);
+	state->started = false;
+	state->done = false;
+	state->standing = false;
+	state->rows.nrows = 0;
+	state->row = 0;
+}
+
+static void
+end_scan(CustomScanState *node)
+{
+	MsScanState *state = (MsScanState *) node;
+
+	if (state->cursor != NULL)
+		ms_cursor_close(state->cursor);
+	state->cursor = NULL;
+	if (state->scan_cxt != NULL)
+	{
+		MemoryContextDelete(state->scan_cxt);
+		MemoryContextDelete(state->series_cxt);
+	}
+}
+
+/* ---- methods ---- */
+
+static const CustomExecMethods exec_methods = {
+	.CustomName = MS_SCAN_NAME,
+	.BeginCustomScan = begin_scan,
+	.ExecCustomScan = exec_scan,
+	.EndCustomScan = end_scan,
+	.ReScanCustomScan = rescan,
+	.EstimateDSMCustomScan = ms_scan_estimate_dsm,
+	.InitializeDSMCustomScan = ms_scan_initialize_dsm,
+	.ReInitializeDSMCustomScan = ms_scan_reinitialize_dsm,
+	.InitializeWorkerCustomScan = ms_scan_initialize_worker,
+	.ShutdownCustomScan = ms_scan_shutdown,
+	.ExplainCustomScan = ms_scan_explain,
+};
+
+static Node *
+create_scan_state(CustomScan *cscan)
+{
+	MsScanState *state = (MsScanState *) newNode(sizeof(MsScanState), T_CustomScanState);
+
+	(void) cscan;
+	state->css.methods = &exec_methods;
+	return (Node *) state;
+}
+
+const CustomScanMethods ms_scan_methods = {
+	.CustomName = MS_SCAN_NAME,
+	.CreateCustomScanState = create_scan_state,
+};
+
+/* See exec.h. */
+void
+ms_exec_init(void)
+{
+	RegisterCustomScanMethods(&ms_scan_methods);
+	ms_paths_init();
+}

@@ -1,0 +1,175 @@
+/*-------------------------------------------------------------------------
+ *
+ * scan.h
+ *	  What the files of the custom scan share; private to src/exec.
+ *
+ * conditions.c	sorts a relation's conditions
+ * timerange.c	turns conditions on the time into a range
+ * cost.c		what reading costs
+ * paths.c		offers paths to the planner and makes plans of them
+ * node.c		runs a plan
+ * series.c		goes from series to series
+ * parallel.c	lets several processes share one scan
+ * explain.c	shows it
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MS_SCAN_H
+#define MS_SCAN_H
+
+#include "access/attnum.h"
+#include "nodes/execnodes.h"
+#include "nodes/extensible.h"
+#include "nodes/pathnodes.h"
+
+#include "am/reldesc.h"
+#include "store/cursor.h"
+
+#define MS_SCAN_NAME	"MemseriesScan"
+
+/* ---- planning ---- */
+
+/*
+ * The conditions on a relation, sorted by who evaluates them and when.
+ * Lists of RestrictInfo, each in the order given.
+ */
+typedef struct MsConditions
+{
+	List	   *safe;			/* on labels alone; cannot fail */
+	List	   *labels;			/* on labels alone; may raise an error */
+	List	   *times;			/* bounds of the time */
+	List	   *rest;			/* PostgreSQL evaluates these, row by row */
+} MsConditions;
+
+/* The kinds in the order in which a plan's custom_exprs has them; custom_private has their numbers. */
+typedef enum MsExprKind
+{
+	MS_EXPR_SAFE = 0,
+	MS_EXPR_LABEL,
+	MS_EXPR_TIME,
+	MS_NUM_EXPR_KINDS
+} MsExprKind;
+
+/* What the planner needs to know of a relation, gathered once per relation and query. */
+typedef struct MsPlanRel
+{
+	AttrNumber	time_att;
+	Bitmapset  *label_atts;		/* attribute numbers, offset as pull_varattnos has them */
+	MsTableStats stats;
+} MsPlanRel;
+
+/* conditions.c */
+extern void ms_plan_rel(Oid relid, bool with_stats, MsPlanRel *out);
+extern void ms_conditions_sort(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel,
+							   List *rinfos, MsConditions *out);
+
+/* timerange.c */
+typedef struct MsTimeBound MsTimeBound;
+
+extern bool ms_timerange_takes(Expr *clause, Index relid, AttrNumber time_att);
+extern List *ms_timerange_init(List *clauses, Index relid, AttrNumber time_att, PlanState *parent);
+extern bool ms_timerange_eval(List *bounds, ExprContext *econtext, int64 *lo, int64 *hi);
+
+/* cost.c */
+extern void ms_scan_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *path);
+
+/* paths.c */
+extern void ms_paths_init(void);
+
+/* ---- execution ---- */
+
+/* What EXPLAIN ANALYZE shows. All are sums over rescans and processes. */
+typedef enum MsScanCounter
+{
+	MS_COUNT_STARTS = 0,		/* scans begun; 0: nothing is known */
+	MS_COUNT_SERIES_READ,
+	MS_COUNT_SERIES_SKIPPED,
+	MS_COUNT_CHUNKS_READ,
+	MS_COUNT_CHUNKS_SKIPPED,
+	MS_COUNT_BLOCKS_READ,
+	MS_COUNT_BLOCKS_SKIPPED,
+	MS_COUNT_PIECES_READ,
+	MS_COUNT_SAMPLES_READ,
+	MS_COUNT_SAMPLES_SKIPPED,
+	MS_NUM_SCAN_COUNTERS
+} MsScanCounter;
+
+/*
+ * What the processes of a parallel scan share, in the query's dynamic shared
+ * memory.  Atomics, no lock.
+ */
+typedef struct MsScanShared
+{
+	uint32		batch;			/* constant: series ids claimed at a time */
+	pg_atomic_uint32 next;		/* first series id nobody has claimed */
+	pg_atomic_uint64 counters[MS_NUM_SCAN_COUNTERS];
+} MsScanShared;
+
+/* One needed value column. */
+typedef struct MsScanColumn
+{
+	int			att;			/* attribute number - 1 */
+	int			ordinal;		/* of the value, in the cursor's rows */
+	bool		is_float4;
+} MsScanColumn;
+
+typedef struct MsScanState
+{
+	CustomScanState css;		/* must be first */
+
+	/* Constant after begin. */
+	MsRelDesc  *desc;			/* owned; its table is refreshed at rescan */
+	List	   *exprs[MS_NUM_EXPR_KINDS];	/* borrowed from the plan, for EXPLAIN */
+	ExprState  *safe_qual;		/* NULL: none */
+	ExprState  *label_qual;		/* NULL: none */
+	bool		analyze;		/* somebody will look at the counters */
+	List	   *bounds;			/* of MsTimeBound */
+	bool	   *need;			/* by value ordinal */
+	int			ncolumns;
+	MsScanColumn *columns;		/* the needed values */
+	MemoryContext scan_cxt;		/* holds the cursor */
+	MemoryContext series_cxt;	/* label datums of the current series */
+
+	/* The scan under way. */
+	bool		started;
+	bool		done;
+	bool		standing;		/* the cursor stands on a series */
+	int64		lo;				/* times in [lo, hi) */
+	int64		hi;
+	MsCursor   *cursor;			/* owned; NULL: the table is empty */
+	uint32		limit;			/* series ids are below this */
+	uint32		next;			/* next series of ours... */
+	uint32		claimed;		/* ...which ends here */
+
+	/* The rows at hand. */
+	MsRows		rows;			/* the cursor's */
+	int			row;
+	Datum	   *template_values;	/* a row of the current series, with its labels */
+	bool	   *template_isnull;
+
+	/* Bookkeeping. */
+	MsScanShared *shared;		/* borrowed; NULL: not parallel */
+	MsCursorStats seen;			/* of the cursor, as far as counted */
+	uint64		counters[MS_NUM_SCAN_COUNTERS]; /* not yet added to shared */
+	uint64		totals[MS_NUM_SCAN_COUNTERS];	/* of parallel scans that ended */
+} MsScanState;
+
+/* node.c */
+extern const CustomScanMethods ms_scan_methods;
+
+/* series.c */
+extern bool ms_scan_next_series(MsScanState *state);
+
+/* parallel.c */
+extern bool ms_scan_claim(MsScanState *state);
+extern void ms_scan_publish(MsScanState *state);
+extern Size ms_scan_estimate_dsm(CustomScanState *node, ParallelContext *pcxt);
+extern void ms_scan_initialize_dsm(CustomScanState *node, ParallelContext *pcxt, void *coordinate);
+extern void ms_scan_reinitialize_dsm(CustomScanState *node, ParallelContext *pcxt, void *coordinate);
+extern void ms_scan_initialize_worker(CustomScanState *node, shm_toc *toc, void *coordinate);
+extern void ms_scan_shutdown(CustomScanState *node);
+
+/* explain.c */
+extern void ms_scan_explain(CustomScanState *node, List *ancestors, struct ExplainState *es);
+
+#endif							/* MS_SCAN_H */
