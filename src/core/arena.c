@@ -99,13 +99,15 @@ ms_arena_init(void *base, Size size, LWLock *lock)
 	return a;
 }
 
+#ifdef USE_ASSERT_CHECKING
 /* Is the page one of this group's?  For Asserts. */
-static inline bool
+static bool
 page_is_of_group(const MsArena *a, const MsGroup *g, uint32 page)
 {
 	return page < a->pages.top && g->tag != 0 &&
 		a->pages.table[page].u.span.tag == g->tag;
 }
+#endif
 
 /* Put a run at the front of a row's list. */
 void

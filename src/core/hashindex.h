@@ -41,7 +41,8 @@ typedef struct MsHashSearch
 
 extern uint32 ms_hash_next(const MsArena *a, const MsHashIndex *h, uint32 hash,
 						   MsHashSearch *search);
-extern bool ms_hash_reserve(MsArena *a, MsGroup *g, MsHashIndex *h, int flags);
+extern bool ms_hash_reserve(MsArena *a, MsGroup *g, MsHashIndex *h,
+							uint32 more, int flags);
 extern void ms_hash_insert(MsArena *a, MsHashIndex *h, uint32 hash,
 						   uint32 number);
 extern void ms_hash_remove(MsArena *a, MsHashIndex *h, uint32 hash,

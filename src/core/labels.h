@@ -25,6 +25,11 @@
 #define MS_MAX_LABEL_BYTES	65535	/* of one value */
 #define MS_NO_SERIES		PG_UINT32_MAX
 
+/* Codes that stand for no bytes */
+#define MS_CODE_NULL		0
+#define MS_CODE_MISSING		PG_UINT32_MAX	/* the series was added with fewer
+											 * labels */
+
 /* One label of a series: the binary image of its value, or NULL. */
 typedef struct MsLabelValue
 {
@@ -33,16 +38,26 @@ typedef struct MsLabelValue
 	bool		isnull;
 } MsLabelValue;
 
+/* A distinct value. */
+typedef struct MsLabelEntry
+{
+	uint32		ref;			/* MsRef of the bytes; up to four bytes lie
+								 * here; if free, the next free code, or 0 */
+	uint32		refs;			/* uses by series; 0 if the code is free */
+	uint16		len;
+	uint16		unused;
+} MsLabelEntry;
+
 /*
  * The distinct values of all labels of a table.  A value's code is its place
- * in the vector plus one; code 0 is NULL.
+ * in the vector plus one.
  */
 typedef struct MsLabelDict
 {
 	MsVec		values;			/* MsLabelEntry by code - 1 */
 	MsHashIndex index;			/* from a value's hash to code - 1 */
 	uint32		count;			/* values held */
-	uint32		limit;			/* codes ever given out */
+	uint32		limit;			/* highest code ever given out */
 	uint32		free;			/* first code to use again, or 0 */
 } MsLabelDict;
 
@@ -68,11 +83,18 @@ ms_series_count(const MsSeriesTable *st)
 	return st->count;
 }
 
-/* All ids are below this. */
+/* All ids are below this; it never falls. */
 static inline uint32
 ms_series_limit(const MsSeriesTable *st)
 {
 	return st->limit;
+}
+
+/* Distinct label values held. */
+static inline uint32
+ms_series_values(const MsSeriesTable *st)
+{
+	return st->dict.count;
 }
 
 extern uint32 ms_labels_hash(const MsLabelValue *labels, int n);
@@ -93,6 +115,8 @@ extern int	ms_series_labels(const MsArena *a, const MsSeriesTable *st,
 							 uint32 sid, MsLabelValue *out, int max);
 extern int	ms_series_codes(const MsArena *a, const MsSeriesTable *st,
 							uint32 sid, uint32 *out, int max);
+extern void ms_label_of_code(const MsArena *a, const MsSeriesTable *st,
+							 uint32 code, MsLabelValue *out);
 extern void ms_series_free(MsArena *a, MsGroup *g, MsSeriesTable *st);
 extern bool ms_series_is_valid(const MsArena *a, const MsSeriesTable *st,
 							   const char **why);
