@@ -254,7 +254,7 @@ copy_bytes(MsCursor *cursor, const void *data, Size len)
 }
 
 static void
-copy_piece(MsCursor *cursor, const MsPiece *piece, uint64 order)
+copy_piece(MsCursor *cursor, const MsPiece *piece, const MsRun *run)
 {
 	MsPieceBytes *copy;
 
@@ -265,7 +265,8 @@ copy_piece(MsCursor *cursor, const MsPiece *piece, uint64 order)
 									   sizeof(MsPieceBytes) * cursor->pieces_cap);
 	}
 	copy = &cursor->pieces[cursor->npieces++];
-	copy->order = order;
+	copy->order = run->order;
+	copy->seq = run->seq;
 	copy->kind = piece->kind;
 	copy->len = piece->len;
 	copy->data = (const uint8 *) copy_bytes(cursor, piece->data, piece->len);
@@ -295,7 +296,7 @@ copy_window(MsCursor *cursor, const MsWindow *window)
 		MsRun	   *run = ms_ptr(arena, piece->run);
 
 		if (ms_run_visible(run, cursor->snapshot))
-			copy_piece(cursor, piece, run->order);
+			copy_piece(cursor, piece, run);
 		ref = piece->next;
 	}
 	fragment.npieces = cursor->npieces - fragment.first_piece;

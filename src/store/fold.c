@@ -275,7 +275,8 @@ typedef struct Candidate
 {
 	MsPiece    *piece;
 	MsRun	   *run;
-	uint64		order;
+	uint64		order;			/* (order, seq) as read under the lock */
+	uint64		seq;
 	RunFate		fate;
 	bool		fold;
 } Candidate;
@@ -283,10 +284,12 @@ typedef struct Candidate
 static int
 compare_candidates(const void *a, const void *b)
 {
-	uint64		x = ((const Candidate *) a)->order;
-	uint64		y = ((const Candidate *) b)->order;
+	const Candidate *x = a;
+	const Candidate *y = b;
 
-	return x < y ? -1 : x > y;
+	if (x->order != y->order)
+		return x->order < y->order ? -1 : 1;
+	return x->seq < y->seq ? -1 : 1;
 }
 
 /* Lists the pieces of an entry, in their order.  Returns their number; *chunk is set too. */
@@ -317,6 +320,7 @@ list_candidates(MsFoldWork *work, MsWindow *window, uint32 sid, TransactionId ho
 		c->piece = piece;
 		c->run = ms_ptr(ms_store->arena, piece->run);
 		c->order = c->run->order;
+		c->seq = c->run->seq;
 		c->fold = false;
 		ref = piece->next;
 	}
@@ -403,7 +407,7 @@ publish_locked(MsTable *table, MsWindow *window, uint32 sid, const Candidate *li
 	/* see the top: what is still running comes after what was folded */
 	for (int i = 0; i < n; i++)
 		if (list[i].fate == FATE_RUNNING && list[i].order < last_folded)
-			list[i].run->order = pg_atomic_add_fetch_u64(&ms_store->order, 1);
+			list[i].run->order = ms_run_new_order();
 	window->version++;
 }
 
@@ -484,6 +488,7 @@ fold_series(MsFoldWork *work, MsWindow *window, uint32 sid, TransactionId horizo
 			if (!list[i].fold)
 				continue;
 			pieces[k].order = list[i].order;
+			pieces[k].seq = list[i].seq;
 			pieces[k].kind = list[i].piece->kind;
 			pieces[k].len = list[i].piece->len;
 			pieces[k].data = list[i].piece->data;

@@ -387,10 +387,12 @@ ms_rowbuf_delete(MsRowBuf *buf, int64 from, int64 to)
 static int
 compare_pieces(const void *a, const void *b)
 {
-	uint64		x = ((const MsPieceBytes *) a)->order;
-	uint64		y = ((const MsPieceBytes *) b)->order;
+	const MsPieceBytes *x = a;
+	const MsPieceBytes *y = b;
 
-	return x < y ? -1 : x > y;
+	if (x->order != y->order)
+		return x->order < y->order ? -1 : 1;
+	return x->seq < y->seq ? -1 : 1;
 }
 
 void

@@ -59,15 +59,17 @@ extern void ms_rowbuf_sort(MsRowBuf *buf, MsRowBuf *scratch);
 /* Merges sorted rows of `late` into sorted `base`; at equal times late wins. Empties late. */
 extern void ms_rowbuf_merge(MsRowBuf *base, MsRowBuf *late, MsRowBuf *scratch);
 
-/* A piece's bytes, wherever they lie, and its run's order. */
+/* A piece's bytes, wherever they lie, and its run's place among others. */
 typedef struct MsPieceBytes
 {
 	uint64		order;
+	uint64		seq;
 	MsPieceKind kind;
 	uint32		len;
 	const uint8 *data;			/* borrowed */
 } MsPieceBytes;
 
+/* Sorts by (order, seq). */
 extern void ms_pieces_sort(MsPieceBytes *pieces, int n);
 
 /* Applies pieces, sorted by order, to the rows of base; false if bytes are malformed. */

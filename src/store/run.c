@@ -42,6 +42,12 @@ ms_run_new_txn(void)
 	return pg_atomic_add_fetch_u64(&ms_store->txn, 1);
 }
 
+uint64
+ms_run_new_order(void)
+{
+	return pg_atomic_add_fetch_u64(&ms_store->order, 1);
+}
+
 /* Distance from one piece to the next. */
 static inline Size
 piece_size(uint32 len)
@@ -237,9 +243,8 @@ ms_run_append(MsTable *table, const MsRunWriter *writer, const MsRunInput *input
 		else
 		{
 			run->size = size;
-			run->order = pg_atomic_add_fetch_u64(&ms_store->order, 1);
-			if (!writer->committing)
-				run->order |= MS_ORDER_PENDING;
+			run->seq = ms_run_new_order();
+			run->order = writer->order;
 			ms_run_link_locked(table, window, run);
 		}
 	}
@@ -338,42 +343,24 @@ ms_run_write(MsTable *table, const MsRunWriter *writer, const MsRunInput *input,
 
 /* See run.h. */
 void
-ms_run_stamp_order(MsTable *table, uint64 txn)
+ms_run_stamp_order(MsTable *table, uint64 txn, uint64 order)
 {
-	MsArena    *arena = ms_store->arena;
-
 	ms_lock(table->lock, MS_RANK_TABLE);
 	for (int i = 0; i < table->nwindows; i++)
 	{
 		MsWindow   *window = ms_window_at(table, i);
 
-		/*
-		 * Newest first, so give out the new numbers from the top: the runs
-		 * keep their order among each other.
-		 */
-		uint64		n = 0;
-		uint64		top;
-
 		for (MsRef ref = window->runs; ref != 0;)
 		{
-			MsRun	   *run = ms_ptr(arena, ref);
+			MsRun	   *run = ms_ptr(ms_store->arena, ref);
 
-			if (run->txn == txn && (run->order & MS_ORDER_PENDING) != 0)
-				n++;
+			if (run->txn == txn)
+			{
+				run->order = order;
+				window->version++;
+			}
 			ref = run->next;
 		}
-		if (n == 0)
-			continue;
-		top = pg_atomic_add_fetch_u64(&ms_store->order, n);
-		for (MsRef ref = window->runs; ref != 0;)
-		{
-			MsRun	   *run = ms_ptr(arena, ref);
-
-			if (run->txn == txn && (run->order & MS_ORDER_PENDING) != 0)
-				run->order = top--;
-			ref = run->next;
-		}
-		window->version++;
 	}
 	ms_unlock(table->lock);
 }

@@ -14,9 +14,10 @@
  *
  * A run is judged by its xid and command id, like a heap tuple (ms_run_visible).
  * Where several writes meet at one time of one series, the one with the highest
- * order number wins; ms_run_stamp_order() numbers a transaction's runs just
- * before it commits, so the last committed write wins.  Until then their order
- * has MS_ORDER_PENDING set, which puts them after everything committed.
+ * (order, seq) wins.  seq numbers appends.  order is one number for all runs of
+ * a transaction, given by ms_run_stamp_order() just before it commits, so that
+ * the last committed write wins; until then it is MS_ORDER_PENDING, which is
+ * behind everything committed.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +27,7 @@
 #include "store/table.h"
 #include "utils/snapshot.h"
 
-#define MS_ORDER_PENDING	(UINT64CONST(1) << 63)
+#define MS_ORDER_PENDING	PG_UINT64_MAX
 
 typedef enum MsRunHint
 {
@@ -41,6 +42,7 @@ typedef struct MsRun
 	TransactionId xid;
 	CommandId	cid;
 	uint64		txn;			/* the writer's transaction number */
+	uint64		seq;			/* number of its append */
 	uint32		size;			/* bytes as allocated */
 	uint32		npieces;
 	uint32		nrows;
@@ -95,7 +97,7 @@ typedef struct MsRunWriter
 	TransactionId xid;
 	CommandId	cid;
 	uint64		txn;			/* from ms_run_new_txn, one per top transaction */
-	bool		committing;		/* append with a final order number */
+	uint64		order;			/* the transaction's, or MS_ORDER_PENDING */
 } MsRunWriter;
 
 typedef enum MsAppendResult
@@ -120,8 +122,11 @@ extern MsAppendResult ms_run_append(MsTable *table, const MsRunWriter *writer,
 extern MsAppendResult ms_run_write(MsTable *table, const MsRunWriter *writer,
 								   const MsRunInput *input, const char *relname);
 
-/* Numbers all pending runs of txn in this table.  Takes table->lock exclusive.  Never fails. */
-extern void ms_run_stamp_order(MsTable *table, uint64 txn);
+/* A new order number; to be taken once by a transaction about to commit. */
+extern uint64 ms_run_new_order(void);
+
+/* Gives all runs of txn in this table their order.  Takes table->lock exclusive.  Never fails. */
+extern void ms_run_stamp_order(MsTable *table, uint64 txn, uint64 order);
 
 /* Walking a run's pieces; the caller counts to run->npieces. */
 extern MsPiece *ms_run_first_piece(MsRun *run);
