@@ -20,11 +20,12 @@
  *			touched.  The spans of a class with room come first in the group's
  *			list of that class, so that allocating and freeing take the same
  *			few steps however many objects there are.
- *	RUN		whole pages for one object above all classes.
+ *	RUN		whole pages for one object: all above the largest class, and the
+ *			first few large ones of a group.
  *	PACKED	objects in 16-byte steps one behind the other, for what is written
  *			once and dies with its group (packed.c).
- *	MIXED	small objects of any size in one page, for groups too small to
- *			fill a page per class.
+ *	MIXED	small objects of any size in one page, in a group too small to
+ *			fill pages with objects of one class (mixed.c).
  *
  * How long a span is depends on how many pages the class has in that group:
  * the first is as short as can be without wasting more than an eighth at its
@@ -56,6 +57,7 @@ StaticAssertDecl(sizeof(MsFreeObject) == MS_UNIT,
 				 "a free object fits into the smallest class");
 
 #define MAX_SPAN_PAGES	16
+#define MAX_OWN_RUNS	16		/* see wants_own_run */
 
 /*
  * Set up an arena in the size bytes at base, which has to be aligned to
@@ -109,12 +111,12 @@ page_is_of_group(const MsArena *a, const MsGroup *g, uint32 page)
 }
 #endif
 
-/* Put a run at the front of a row's list. */
+/* Put a run at the front of a list of the group. */
 void
-ms_list_push_locked(MsArena *a, MsGroup *g, int row, uint32 page)
+ms_list_push_locked(MsArena *a, MsGroup *g, int list, uint32 page)
 {
 	MsPage	   *table = a->pages.table;
-	uint32		head = g->list[row];
+	uint32		head = g->list[list];
 
 	Assert(LWLockHeldByMeInMode(a->lock, LW_EXCLUSIVE));
 	if (head == 0)
@@ -131,12 +133,12 @@ ms_list_push_locked(MsArena *a, MsGroup *g, int row, uint32 page)
 		table[last].next = page;
 		table[head].prev = page;
 	}
-	g->list[row] = page;
+	g->list[list] = page;
 }
 
-/* Take a run out of a row's list. */
+/* Take a run out of the list it is in. */
 void
-ms_list_remove_locked(MsArena *a, MsGroup *g, int row, uint32 page)
+ms_list_remove_locked(MsArena *a, MsGroup *g, int list, uint32 page)
 {
 	MsPage	   *table = a->pages.table;
 	uint32		next = table[page].next;
@@ -145,14 +147,14 @@ ms_list_remove_locked(MsArena *a, MsGroup *g, int row, uint32 page)
 	Assert(LWLockHeldByMeInMode(a->lock, LW_EXCLUSIVE));
 	if (next == page)
 	{
-		Assert(g->list[row] == page);
-		g->list[row] = 0;
+		Assert(g->list[list] == page);
+		g->list[list] = 0;
 		return;
 	}
 	table[prev].next = next;
 	table[next].prev = prev;
-	if (g->list[row] == page)
-		g->list[row] = next;
+	if (g->list[list] == page)
+		g->list[list] = next;
 }
 
 /* Mark the pages from .. to - 1 of the run that begins at page. */
@@ -302,7 +304,7 @@ span_is_full(const MsPage *e, uint32 units)
 	return (e->u.span.used + 1) * units > (uint32) e->npages * MS_PAGE_UNITS;
 }
 
-/* An object from a span of its class. */
+/* An object from a span of its class, or, in a small group, a mixed page. */
 static MsRef
 span_alloc_locked(MsArena *a, MsGroup *g, uint32 units, bool use_reserve)
 {
@@ -314,6 +316,12 @@ span_alloc_locked(MsArena *a, MsGroup *g, uint32 units, bool use_reserve)
 
 	if (page == 0 || span_is_full(e, cls_units))
 	{
+		if (units <= MS_MAX_MIXED_UNITS)
+		{
+			r = ms_mixed_alloc_locked(a, g, units, use_reserve);
+			if (r != 0)
+				return r;
+		}
 		page = span_create_locked(a, g, cls, use_reserve);
 		if (page == 0)
 			return 0;
@@ -471,6 +479,20 @@ run_free_locked(MsArena *a, MsGroup *g, uint32 page)
 	ms_pages_free(&a->pages, page, n);
 }
 
+/*
+ * Should an object that could have a place in a span get pages of its own?  A
+ * span for objects of several kilobytes is some pages long.  As long as a group
+ * has but a few of them, each of another class maybe, rounding each up to pages
+ * costs less.
+ */
+static bool
+wants_own_run(const MsGroup *g, uint32 units)
+{
+	return units > MS_MAX_MIXED_UNITS &&
+		g->tally[MS_ROW_RUN].objects < MAX_OWN_RUNS &&
+		g->tally[ms_class_of_units(units)].pages == 0;
+}
+
 /* Give the group a tag if it has none. */
 static inline void
 group_tag_locked(MsArena *a, MsGroup *g)
@@ -515,7 +537,7 @@ ms_arena_alloc(MsArena *a, MsGroup *g, Size size, int flags)
 
 	LWLockAcquire(a->lock, LW_EXCLUSIVE);
 	group_tag_locked(a, g);
-	if (units <= MS_MAX_CLASS_UNITS)
+	if (units <= MS_MAX_CLASS_UNITS && !wants_own_run(g, (uint32) units))
 		r = span_alloc_locked(a, g, (uint32) units,
 							  (flags & MS_ALLOC_RESERVE) != 0);
 	else
@@ -583,6 +605,10 @@ ms_arena_free(MsArena *a, MsGroup *g, MsRef r, Size size)
 		case MS_PAGE_SPAN:
 			span_free_locked(a, g, page, r, units);
 			break;
+		case MS_PAGE_MIXED:
+			Assert(page_is_of_group(a, g, page));
+			ms_mixed_free_locked(a, g, page, r, units);
+			break;
 		case MS_PAGE_PACKED:
 			Assert(page_is_of_group(a, g, page));
 			ms_packed_free_locked(a, g, page, r, units);
@@ -623,29 +649,32 @@ ms_arena_trim_packed(MsArena *a, MsGroup *g)
 void
 ms_arena_free_group(MsArena *a, MsGroup *g)
 {
-	int			row;
+	int			i;
 
 	LWLockAcquire(a->lock, LW_EXCLUSIVE);
-	for (row = 0; row < MS_NUM_ROWS; row++)
+	for (i = 0; i < MS_NUM_LISTS; i++)
 	{
-		MsTally    *total = &a->tally[row];
-
-		while (g->list[row] != 0)
+		while (g->list[i] != 0)
 		{
-			uint32		page = g->list[row];
+			uint32		page = g->list[i];
 			uint32		n = ms_page_run_length(&a->pages, page);
 
 			Assert(page_is_of_group(a, g, page));
-			ms_list_remove_locked(a, g, row, page);
+			ms_list_remove_locked(a, g, i, page);
 			MS_POISON(ms_page_address(&a->pages, page), (Size) n * MS_PAGE_SIZE);
 			ms_pages_free(&a->pages, page, n);
 		}
-		total->spans -= g->tally[row].spans;
-		total->pages -= g->tally[row].pages;
-		total->objects -= g->tally[row].objects;
-		total->slots -= g->tally[row].slots;
-		total->units -= g->tally[row].units;
-		total->dead -= g->tally[row].dead;
+	}
+	for (i = 0; i < MS_NUM_ROWS; i++)
+	{
+		MsTally    *total = &a->tally[i];
+
+		total->spans -= g->tally[i].spans;
+		total->pages -= g->tally[i].pages;
+		total->objects -= g->tally[i].objects;
+		total->slots -= g->tally[i].slots;
+		total->units -= g->tally[i].units;
+		total->dead -= g->tally[i].dead;
 	}
 	memset(g, 0, sizeof(*g));
 	LWLockRelease(a->lock);

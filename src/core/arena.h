@@ -48,10 +48,14 @@ typedef struct MsArena MsArena;
  * The kinds of memory that are counted apart: one for each size class, and
  * three without one.
  */
-#define MS_ROW_MIXED	MS_NUM_CLASSES	/* pages of small objects of any size */
-#define MS_ROW_PACKED	(MS_NUM_CLASSES + 1)	/* ms_arena_alloc_packed */
-#define MS_ROW_RUN		(MS_NUM_CLASSES + 2)	/* objects above all classes */
+#define MS_ROW_PACKED	MS_NUM_CLASSES	/* ms_arena_alloc_packed */
+#define MS_ROW_RUN		(MS_NUM_CLASSES + 1)	/* objects with pages of their own */
+#define MS_ROW_MIXED	(MS_NUM_CLASSES + 2)	/* small groups' small objects */
 #define MS_NUM_ROWS		(MS_NUM_CLASSES + 3)
+
+/* A group has a list for each row, but ten for mixed pages, by their room. */
+#define MS_MIXED_BINS	10
+#define MS_NUM_LISTS	(MS_ROW_MIXED + MS_MIXED_BINS)
 
 /* Counters of one row.  Protected by the arena's lock. */
 typedef struct MsTally
@@ -75,8 +79,8 @@ typedef struct MsGroup
 	uint32		tag;			/* number in 1 .. 65535 that marks its pages,
 								 * 0 if it has none */
 	uint32		packed;			/* page of the packed span being filled, or 0 */
-	uint32		list[MS_NUM_ROWS];	/* first page of each row's circular list;
-									 * in a class, spans with room come first */
+	uint32		list[MS_NUM_LISTS]; /* first page of each circular list; in a
+									 * class, spans with room come first */
 	MsTally		tally[MS_NUM_ROWS];
 } MsGroup;
 

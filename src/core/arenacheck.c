@@ -10,9 +10,9 @@
  *
  *	classes		slack is the rounding to the class, free the unused objects of
  *				the spans, tail what is too short for one more
- *	mixed		free are the free units, tail the head of each page
  *	packed		tail is what no object was put in yet, dead what was freed
  *	run			slack is the rest of the last page
+ *	mixed		free are the free units, tail the head of each page
  *
  * The validators count everything again from the page table, and compare.
  * They look at every free object, so they cost time in proportion to what is in
@@ -195,6 +195,14 @@ count_run(const MsArena *a, uint32 page, MsTally *tally, const char **why)
 			t->objects += e->u.span.used;
 			t->slots += ms_span_slots(n, ms_class_units(e->cls));
 			break;
+		case MS_PAGE_MIXED:
+			*why = "a mixed page's map does not match its counts";
+			if (!ms_mixed_is_valid(a, page))
+				return false;
+			t = &tally[MS_ROW_MIXED];
+			t->objects += e->u.mixed.objects;
+			t->units += e->u.mixed.used;
+			break;
 		case MS_PAGE_PACKED:
 			*why = "a packed span's counts are out of range";
 			if (n < 1 || e->u.packed.used > n * MS_PAGE_UNITS ||
@@ -300,13 +308,14 @@ ms_arena_is_valid(MsArena *a, const char **why)
 	return ok;
 }
 
-/* One row's list: its links, its pages' marks, and their order by room. */
+/* One list: its links, its pages' marks, and their order by room. */
 static bool
-group_row_is_valid(const MsArena *a, const MsGroup *g, int row,
-				   MsTally *counted, const char **why)
+group_list_is_valid(const MsArena *a, const MsGroup *g, int list,
+					MsTally *counted, const char **why)
 {
 	const MsPage *table = a->pages.table;
-	uint32		head = g->list[row];
+	int			row = Min(list, MS_ROW_MIXED);
+	uint32		head = g->list[list];
 	uint32		page = head;
 	bool		full = false;
 
@@ -324,6 +333,10 @@ group_row_is_valid(const MsArena *a, const MsGroup *g, int row,
 		if (counted[row].spans >= g->tally[row].spans)
 			return false;
 		if (!count_run(a, page, counted, why))
+			return false;
+		*why = "a mixed page is in the wrong list";
+		if (table[page].kind == MS_PAGE_MIXED &&
+			ms_mixed_list(&table[page]) != list)
 			return false;
 		if (table[page].kind == MS_PAGE_SPAN)
 		{
@@ -347,12 +360,12 @@ static bool
 group_is_valid_locked(const MsArena *a, const MsGroup *g, const char **why)
 {
 	MsTally		counted[MS_NUM_ROWS];
-	int			row;
+	int			list;
 
 	memset(counted, 0, sizeof(counted));
-	for (row = 0; row < MS_NUM_ROWS; row++)
+	for (list = 0; list < MS_NUM_LISTS; list++)
 	{
-		if (!group_row_is_valid(a, g, row, counted, why))
+		if (!group_list_is_valid(a, g, list, counted, why))
 			return false;
 	}
 	if (!tallies_match(g->tally, counted, why))

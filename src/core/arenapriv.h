@@ -102,8 +102,9 @@ ms_span_slots(uint32 npages, uint32 units)
 }
 
 /* arena.c: lists of a group, and marks of a run taken from ms_pages_alloc */
-extern void ms_list_push_locked(MsArena *a, MsGroup *g, int row, uint32 page);
-extern void ms_list_remove_locked(MsArena *a, MsGroup *g, int row,
+extern void ms_list_push_locked(MsArena *a, MsGroup *g, int list,
+								uint32 page);
+extern void ms_list_remove_locked(MsArena *a, MsGroup *g, int list,
 								  uint32 page);
 extern void ms_mark_inside_locked(MsArena *a, uint32 page, uint32 from,
 								  uint32 to);
@@ -119,5 +120,16 @@ extern void ms_packed_trim_locked(MsArena *a, MsGroup *g);
 
 /* Larger objects get pages of their own, at a cost of 2% of slack at most. */
 #define MS_MAX_PACKED_UNITS		(16 * 1024)
+
+/* mixed.c */
+extern MsRef ms_mixed_alloc_locked(MsArena *a, MsGroup *g, uint32 units,
+								   bool use_reserve);
+extern void ms_mixed_free_locked(MsArena *a, MsGroup *g, uint32 page, MsRef r,
+								 uint32 units);
+extern bool ms_mixed_is_valid(const MsArena *a, uint32 page);
+extern int	ms_mixed_list(const MsPage *e);
+
+/* Larger objects have no place in a mixed page: two of this size fill one. */
+#define MS_MAX_MIXED_UNITS		254
 
 #endif							/* MS_ARENAPRIV_H */

@@ -24,7 +24,8 @@ typedef enum MsPageKind
 	MS_PAGE_SPAN,				/* first page of a span of one size class */
 	MS_PAGE_MIXED,				/* a page of objects of any small size */
 	MS_PAGE_PACKED,				/* first page of a packed span */
-	MS_PAGE_RUN,				/* first page of an object above all classes */
+	MS_PAGE_RUN,				/* first page of an object with pages of its
+								 * own */
 	MS_PAGE_INSIDE				/* a later page of a span or packed span (next
 								 * is the first one), or a run's last page */
 } MsPageKind;
