@@ -35,6 +35,18 @@ typedef Oid RelFileNumber;
 #define RelFileLocatorEquals(a, b)	RelFileNodeEquals(a, b)
 #endif
 
+/* 16 moved the macros of variable-length types out of postgres.h */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* 16 has one function to check ownership of anything; callers include utils/acl.h and catalog/pg_class.h */
+#if PG_VERSION_NUM >= 160000
+#define ms_owns_relation(relid, role)	object_ownercheck(RelationRelationId, relid, role)
+#else
+#define ms_owns_relation(relid, role)	pg_class_ownercheck(relid, role)
+#endif
+
 /* 17 renamed the number of backends' "invalid" value */
 #if PG_VERSION_NUM >= 170000
 #include "storage/procnumber.h"
@@ -45,6 +57,72 @@ typedef Oid RelFileNumber;
 /* 18 moved what prints EXPLAIN's properties to headers of its own */
 #if PG_VERSION_NUM >= 180000
 #define MS_HAVE_EXPLAIN_FORMAT	1
+#endif
+
+/* 17 can ask for a lock by OID; before, the relation had to be open */
+#if PG_VERSION_NUM >= 170000
+#include "storage/lmgr.h"
+#define ms_relation_locked_exclusively(relid) \
+	CheckRelationOidLockedByMe(relid, AccessExclusiveLock, true)
+#else
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "miscadmin.h"
+static inline bool
+ms_relation_locked_exclusively(Oid relid)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
+	return LockHeldByMe(&tag, AccessExclusiveLock);
+}
+#endif
+
+/* 17 feeds ANALYZE its blocks by a stream; 18 reports more about VACUUM */
+#if PG_VERSION_NUM >= 170000
+#include "storage/read_stream.h"
+#define MS_HAVE_READ_STREAM		1
+#endif
+#if PG_VERSION_NUM >= 180000
+#define MS_HAVE_VACUUM_TIMES	1
+#define MS_HAVE_FROZEN_PAGES	1
+#define MS_HAVE_PHS_LOCATOR		1
+#endif
+
+/* 16 tells callers of tuple_update which indexes to update */
+#if PG_VERSION_NUM >= 160000
+#define MS_UPDATE_INDEXES_TYPE	TU_UpdateIndexes
+#else
+#define MS_UPDATE_INDEXES_TYPE	bool
+#endif
+
+/* 18 writes "pg_noreturn" in front of a function */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn				pg_attribute_noreturn()
+#endif
+
+/* 18 has generated columns that are not stored */
+#if PG_VERSION_NUM >= 180000
+#define ms_attribute_is_virtual(att) \
+	((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+#else
+#define ms_attribute_is_virtual(att)	((void) (att), false)
+#endif
+
+/* 17 gave LogLogicalMessage() a parameter: whether to flush */
+#if PG_VERSION_NUM >= 170000
+#define ms_log_message(prefix, message, size) \
+	LogLogicalMessage(prefix, message, size, false, false)
+#else
+#define ms_log_message(prefix, message, size) \
+	LogLogicalMessage(prefix, message, size, false)
+#endif
+
+/* 17 renamed the structure that tells the oldest xid the commit log knows */
+#if PG_VERSION_NUM >= 170000
+#define ms_oldest_clog_xid()	(TransamVariables->oldestClogXid)
+#else
+#define ms_oldest_clog_xid()	(ShmemVariableCache->oldestClogXid)
 #endif
 
 #endif							/* MS_COMPAT_H */

@@ -18,6 +18,7 @@
  */
 #include "postgres.h"
 
+#include "common/int.h"
 #include "miscadmin.h"
 
 #include "core/chunk.h"
@@ -46,10 +47,14 @@ align_down(int64 t, int64 interval)
 int64
 ms_config_horizon(const MsConfig *config, TimestampTz now)
 {
-	if (config->retain <= 0)
+	int64		horizon;
+
+	/* What reaches back further than time itself keeps all. */
+	if (config->retain <= 0 ||
+		pg_mul_s64_overflow(config->retain - 1, config->chunk_interval, &horizon) ||
+		pg_sub_s64_overflow(align_down(now, config->chunk_interval), horizon, &horizon))
 		return PG_INT64_MIN;
-	return align_down(now, config->chunk_interval) -
-		(int64) (config->retain - 1) * config->chunk_interval;
+	return horizon;
 }
 
 int64
