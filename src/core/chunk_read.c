@@ -1,0 +1,544 @@
+/*-------------------------------------------------------------------------
+ *
+ * chunk_read.c
+ *	  Opening chunks and reading their blocks.
+ *
+ * The layout is in chunk_layout.h.
+ *
+ * Opening walks over the block headers, a few dozen bytes for a window's
+ * chunk, and checks everything that later reads rely on: that the blocks
+ * fill the chunk exactly, that rows add up to no more than
+ * MS_CHUNK_MAX_ROWS, that times ascend from block to block and stay within
+ * int64.  So counts and time ranges need not be stored, and the iterator
+ * cannot fail on an opened chunk.  What is inside the streams is checked
+ * when they are decoded; a chunk that opens may still fail there.
+ *
+ * A reader sees a run of many rows as slices of MS_BLOCK_ROWS rows, so that
+ * no caller needs room for more.
+ *
+ * The functions here use the bytes they were given and the stack, at most
+ * about 10 kB of it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "core/chunk_layout.h"
+
+/* Bytes of scratch memory that the codecs need; 64-aligned. */
+Size
+ms_codec_work_size(void)
+{
+	return sizeof(MsCodecWork);
+}
+
+/* a + b * unit, if that is an int64. */
+static bool
+add_units(int64 a, uint64 b, int64 unit, int64 *result)
+{
+	uint64		product;
+
+	if (__builtin_mul_overflow(b, (uint64) unit, &product) ||
+		product > (uint64) PG_INT64_MAX - (uint64) a)
+		return false;
+	*result = (int64) ((uint64) a + product);
+	return true;
+}
+
+/*
+ * The last time of a block: first + (step * (rows - 1) + off) units.
+ *
+ * Regular times must not wrap on the way; others are looked at when decoded,
+ * so that only the last one matters here.
+ */
+static bool
+find_last(const MsBlockInfo *b, uint64 off, int64 *last)
+{
+	uint64		rows = (uint64) b->stored_nrows - 1;
+	int64		unit = ms_time_unit[block_unit(b->head)];
+	uint64		units;
+
+	if (!(b->head & BLOCK_IRREGULAR))
+		return !__builtin_mul_overflow((uint64) b->step, rows, &units) &&
+			add_units(b->first, units, unit, last);
+	units = (uint64) b->step * rows + off;
+	*last = (int64) ((uint64) b->first + units * (uint64) unit);
+	return *last > b->first;
+}
+
+/* Show the slice of the stored block that begins at b->slice. */
+static void
+show_slice(MsBlockInfo *b)
+{
+	uint64		step = (uint64) b->step * (uint64) ms_time_unit[block_unit(b->head)];
+
+	b->nrows = Min(b->stored_nrows - b->slice, MS_BLOCK_ROWS);
+	if (b->nrows == b->stored_nrows)
+	{
+		b->tmin = b->first;
+		b->tmax = b->last;
+		return;
+	}
+	b->tmin = (int64) ((uint64) b->first + (uint64) b->slice * step);
+	b->tmax = (int64) ((uint64) b->tmin + (uint64) (b->nrows - 1) * step);
+}
+
+/*
+ * Read the header of the block at p.  "before" is the last time of the block
+ * before, or, if "first", this block's first one.  Sets b's second group of
+ * fields.
+ */
+static bool
+parse_block(const uint8 *p, const uint8 *end, int ncols, bool first,
+			int64 before, MsBlockInfo *b)
+{
+	MsReader	r;
+	uint64		rows = MS_BLOCK_ROWS - 1;
+	uint64		gap = 0;
+	uint64		step = 0;
+	uint64		off = 0;
+	int64		unit;
+
+	ms_reader_init(&r, p, end);
+	b->head = ms_get_byte(&r);
+	unit = ms_time_unit[block_unit(b->head)];
+	if (!(b->head & BLOCK_LAST))
+	{
+		uint64		len = ms_get_varint(&r);
+
+		/* something must follow */
+		if (len >= ms_reader_left(&r))
+			return false;
+		r.end = r.p + len;
+	}
+	b->end = r.end;
+
+	if (b->head & BLOCK_RUN)
+	{
+		if (b->head & (BLOCK_FULL | BLOCK_IRREGULAR))
+			return false;
+		rows = ms_get_varint(&r);
+	}
+	else if (!(b->head & BLOCK_FULL))
+		rows = ms_get_byte(&r);
+	if (rows >= MS_CHUNK_MAX_ROWS)
+		return false;
+	b->stored_nrows = (int) rows + 1;
+
+	if (!first)
+		gap = ms_get_varint(&r);
+	if (b->stored_nrows > 1)
+	{
+		step = ms_get_varint(&r);
+		if (step > PG_INT64_MAX ||
+			(step == 0 && !(b->head & BLOCK_IRREGULAR)))
+			return false;
+	}
+	b->step = (int64) step;
+	if (b->head & BLOCK_IRREGULAR)
+		off = ms_get_zigzag(&r);
+	if (r.bad || (b->stored_nrows == 1 && (b->head & BLOCK_IRREGULAR)))
+		return false;
+
+	b->first = before;
+	if (!first)
+	{
+		bool		ok;
+
+		if (gap == 0)
+			ok = add_units(before, step, unit, &b->first);
+		else
+			ok = add_units(before, gap >> 1, (gap & 1) ? 1 : unit, &b->first);
+		if (!ok || b->first <= before)
+			return false;
+	}
+	if (!find_last(b, off, &b->last))
+		return false;
+
+	b->dir = r.p;
+	if (ms_get_bytes(&r, (Size) block_width(b->head) *
+					 block_entries(b->head, ncols)) == NULL)
+		return false;
+	if (block_width(b->head) == 0 && block_entries(b->head, ncols) > 0)
+		return false;
+	b->streams = r.p;
+	return true;
+}
+
+/* The first stored block, whole, be it a run. */
+bool
+ms_chunk_first_stored(const MsChunk *c, MsBlockInfo *b)
+{
+	memset(b, 0, sizeof(*b));
+	if (!parse_block(c->blocks, c->bytes + c->len, c->ncols, true, c->tmin, b))
+		return false;
+	b->nrows = b->stored_nrows;
+	b->tmin = b->first;
+	b->tmax = b->last;
+	return true;
+}
+
+/* The next stored block; false if there is none. */
+bool
+ms_chunk_next_stored(const MsChunk *c, MsBlockInfo *b)
+{
+	int			row = b->row - b->slice + b->stored_nrows;
+
+	if ((b->head & BLOCK_LAST) ||
+		!parse_block(b->end, c->bytes + c->len, c->ncols, false, b->last, b))
+		return false;
+	b->index++;
+	b->row = row;
+	b->slice = 0;
+	b->nrows = b->stored_nrows;
+	b->tmin = b->first;
+	b->tmax = b->last;
+	return true;
+}
+
+/* Read the chunk's header; sets c->ncols, c->tmin, c->open, c->blocks. */
+static bool
+parse_header(MsChunk *c)
+{
+	MsReader	r;
+	uint8		head;
+	uint64		ncols = 1;
+	uint64		time;
+	int			nbytes;
+	const uint8 *p;
+
+	ms_reader_init(&r, c->bytes, c->bytes + c->len);
+	head = ms_get_byte(&r);
+	if (!(head & CHUNK_ONE_COLUMN))
+		ncols = ms_get_varint(&r);
+	nbytes = ((head >> CHUNK_BYTES_SHIFT) & 7) + 1;
+	p = ms_get_bytes(&r, nbytes);
+	if (p == NULL || r.bad || ncols > MS_MAX_VALUES)
+		return false;
+	if (__builtin_mul_overflow(ms_load_bytes(p, nbytes),
+							   (uint64) ms_time_unit[(head >> CHUNK_UNIT_SHIFT) & 3],
+							   &time))
+		return false;
+	if (head & CHUNK_NEGATIVE)
+	{
+		if (time > (uint64) PG_INT64_MAX + 1)
+			return false;
+		time = 0 - time;
+	}
+	else if (time > PG_INT64_MAX)
+		return false;
+
+	c->ncols = (int) ncols;
+	c->tmin = (int64) time;
+	c->open = (head & CHUNK_SEALED) == 0;
+	c->blocks = r.p;
+	return true;
+}
+
+/*
+ * Open the chunk that the given bytes are.  False if they are malformed; what
+ * the streams hold is not looked at.  The bytes are borrowed for as long as
+ * *c and anything derived from it is used.
+ */
+bool
+ms_chunk_open(MsChunk *c, const uint8 *bytes, Size len)
+{
+	MsBlockInfo b;
+	int64		nrows = 0;
+
+	memset(c, 0, sizeof(*c));
+	c->bytes = bytes;
+	c->len = len;
+	if (!parse_header(c) || !ms_chunk_first_stored(c, &b))
+		return false;
+	for (;;)
+	{
+		nrows += b.stored_nrows;
+		if (nrows > MS_CHUNK_MAX_ROWS)
+			return false;
+		c->nblocks += (b.stored_nrows + MS_BLOCK_ROWS - 1) / MS_BLOCK_ROWS;
+		c->tmax = b.last;
+		if (b.head & BLOCK_LAST)
+			break;
+		if (!ms_chunk_next_stored(c, &b))
+			return false;
+	}
+	c->nrows = (int) nrows;
+	return b.end == bytes + len;
+}
+
+/*
+ * The first block of an opened chunk.  Always true.
+ */
+bool
+ms_chunk_first_block(const MsChunk *c, MsBlockInfo *info)
+{
+	if (!ms_chunk_first_stored(c, info))
+		return false;
+	show_slice(info);
+	return true;
+}
+
+/*
+ * From one block to the next, in constant time.  False behind the last one.
+ */
+bool
+ms_chunk_next_block(const MsChunk *c, MsBlockInfo *info)
+{
+	if (info->slice + info->nrows < info->stored_nrows)
+	{
+		info->slice += info->nrows;
+		info->row += info->nrows;
+		info->index++;
+	}
+	else if (!ms_chunk_next_stored(c, info))
+		return false;
+	show_slice(info);
+	return true;
+}
+
+/*
+ * Block number i, found by walking from the first one.  False if there is
+ * none.
+ */
+bool
+ms_chunk_block(const MsChunk *c, int i, MsBlockInfo *info)
+{
+	if (i < 0 || i >= c->nblocks || !ms_chunk_first_block(c, info))
+		return false;
+	while (info->index < i)
+	{
+		if (!ms_chunk_next_block(c, info))
+			return false;
+	}
+	return true;
+}
+
+/* Read one entry of a directory. */
+static inline Size
+entry(const uint8 *dir, int width, int i)
+{
+	return (Size) ms_load_bytes(dir + (Size) i * width, width);
+}
+
+/*
+ * Find a stream of a block: the times, if irregular, are number 0, the
+ * columns follow.  NULL if the directory says something impossible.
+ */
+const uint8 *
+ms_chunk_stream(const MsChunk *c, const MsBlockInfo *b, int stream, Size *len)
+{
+	int			width = block_width(b->head);
+	int			entries = block_entries(b->head, c->ncols);
+	Size		avail = (Size) (b->end - b->streams);
+	Size		start = 0;
+
+	switch (width)
+	{
+		case 1:
+			for (int i = 0; i < stream; i++)
+				start += b->dir[i];
+			break;
+		default:
+			for (int i = 0; i < stream; i++)
+				start += entry(b->dir, width, i);
+			break;
+	}
+	if (start > avail)
+		return NULL;
+	*len = stream < entries ? entry(b->dir, width, stream) : avail - start;
+	return *len <= avail - start ? b->streams + start : NULL;
+}
+
+/* The time grid of a stored block. */
+static void
+get_grid(const MsBlockInfo *b, MsTimeGrid *grid)
+{
+	memset(grid, 0, sizeof(*grid));
+	grid->unit = block_unit(b->head);
+	grid->regular = (b->head & BLOCK_IRREGULAR) == 0;
+	grid->step = (uint64) b->step;
+}
+
+/*
+ * Decode the times of a block into out[0 .. nrows).  False if malformed.
+ */
+bool
+ms_chunk_block_times(const MsChunk *c, const MsBlockInfo *b, int64 *out)
+{
+	MsTimeGrid	grid;
+	const uint8 *p = NULL;
+	Size		len = 0;
+
+	get_grid(b, &grid);
+	if (!grid.regular)
+	{
+		p = ms_chunk_stream(c, b, 0, &len);
+		if (p == NULL)
+			return false;
+	}
+	return ms_time_decode(p, len, c->bytes + c->len, b->nrows, &grid,
+						  b->tmin, b->tmax, out);
+}
+
+/* Find the stream of a column. */
+static inline const uint8 *
+column_stream(const MsChunk *c, const MsBlockInfo *b, int col, Size *len)
+{
+	return ms_chunk_stream(c, b, col + ((b->head & BLOCK_IRREGULAR) ? 1 : 0),
+						   len);
+}
+
+/*
+ * What is known of a column in a block.  A column that the chunk does not
+ * have is null throughout.  Mostly read from the block's beginning, but
+ * small blocks and some others are decoded for it.  False if malformed.
+ */
+bool
+ms_chunk_block_summary(const MsChunk *c, const MsBlockInfo *b, int col,
+					   MsSummary *s)
+{
+	MsValueScratch scratch;
+	const uint8 *p;
+	Size		len;
+
+	if (col >= c->ncols)
+	{
+		memset(s, 0, sizeof(*s));
+		return true;
+	}
+	p = column_stream(c, b, col, &len);
+	return p != NULL && ms_value_summary(p, len, c->bytes + c->len, b->nrows,
+										 s, &scratch);
+}
+
+/*
+ * Decode a column of a block.  "out" and "nulls" have nrows elements.
+ * *has_nulls says whether any row is null; "nulls" is set only then.  Null
+ * rows have value 0.  A column that the chunk does not have is null
+ * throughout.  False if malformed; "out" and "nulls" are then anything.
+ */
+bool
+ms_chunk_block_values(const MsChunk *c, const MsBlockInfo *b, int col,
+					  double *out, bool *nulls, bool *has_nulls,
+					  MsCodecWork *work)
+{
+	const uint8 *p;
+	Size		len;
+
+	if (col >= c->ncols)
+	{
+		memset(out, 0, sizeof(double) * b->nrows);
+		memset(nulls, true, b->nrows);
+		*has_nulls = true;
+		return true;
+	}
+	p = column_stream(c, b, col, &len);
+	return p != NULL && ms_value_decode(p, len, c->bytes + c->len, b->nrows,
+										out, nulls, has_nulls, &work->scratch);
+}
+
+/* Decode one column of all blocks. */
+static bool
+decode_column(const MsChunk *c, int col, MsRows *out, MsCodecWork *work)
+{
+	double	   *values = out->values[col];
+	bool	   *nulls = out->nulls[col];
+	bool		found = false;
+	MsBlockInfo b;
+	bool		more;
+
+	for (more = ms_chunk_first_block(c, &b); more;
+		 more = ms_chunk_next_block(c, &b))
+	{
+		bool		has_nulls;
+
+		if (!ms_chunk_block_values(c, &b, col, values + b.row, nulls + b.row,
+								   &has_nulls, work))
+			return false;
+		if (!has_nulls && found)
+			memset(nulls + b.row, false, b.nrows);
+		else if (has_nulls && !found)
+		{
+			memset(nulls, false, b.row);
+			found = true;
+		}
+	}
+	if (!found)
+		out->nulls[col] = NULL;
+	return true;
+}
+
+/*
+ * Decode a chunk.
+ *
+ * The caller sets out->ncols and gives arrays with room for c->nrows rows:
+ * times, and values[col] and nulls[col] for each column it needs ("need"
+ * says which, NULL all); the others are not touched and may be NULL.
+ * out->nrows is set; out->nulls[col] is set to NULL where a needed column has
+ * no null, so keep your own pointer to what you allocated.  Columns that the
+ * chunk does not have are null throughout.  False if malformed; the arrays
+ * are then anything.
+ */
+bool
+ms_chunk_decode(const MsChunk *c, const bool *need, MsRows *out,
+				MsCodecWork *work)
+{
+	MsBlockInfo b;
+	bool		more;
+
+	out->nrows = c->nrows;
+	for (more = ms_chunk_first_block(c, &b); more;
+		 more = ms_chunk_next_block(c, &b))
+	{
+		if (!ms_chunk_block_times(c, &b, out->times + b.row))
+			return false;
+	}
+	for (int col = 0; col < out->ncols; col++)
+	{
+		if ((need == NULL || need[col]) && !decode_column(c, col, out, work))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Does every byte of a chunk make sense?  Decodes all of it.
+ */
+bool
+ms_chunk_validate(const uint8 *bytes, Size len, MsCodecWork *work)
+{
+	MsChunk		c;
+	MsBlockInfo b;
+	bool		more;
+
+	if (!ms_chunk_open(&c, bytes, len))
+		return false;
+	for (more = ms_chunk_first_stored(&c, &b); more;
+		 more = ms_chunk_next_stored(&c, &b))
+	{
+		MsBlockInfo shown = b;
+		Size		total = 0;
+
+		show_slice(&shown);
+		if (!ms_chunk_block_times(&c, &shown, work->some_times))
+			return false;
+		if (b.head & BLOCK_IRREGULAR)
+			(void) ms_chunk_stream(&c, &b, 0, &total);
+		for (int col = 0; col < c.ncols; col++)
+		{
+			Size		stream_len;
+			const uint8 *p = column_stream(&c, &b, col, &stream_len);
+
+			if (p == NULL || !ms_value_check(p, stream_len, bytes + len,
+											 shown.nrows, &work->scratch))
+				return false;
+			if ((b.head & BLOCK_RUN) && !ms_value_is_constant(p, stream_len))
+				return false;
+			total += stream_len;
+		}
+		if (total != (Size) (b.end - b.streams))
+			return false;
+	}
+	return true;
+}

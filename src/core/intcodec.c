@@ -1,0 +1,598 @@
+/*-------------------------------------------------------------------------
+ *
+ * intcodec.c
+ *	  Blocks of up to 256 integers, packed.
+ *
+ * A block stores q[0] = 0, q[1], ... q[n-1] (the caller subtracts the first
+ * value and keeps it).  It stores residuals, by one of three orders:
+ *
+ *	0 (frame of reference)	r[i] = q[i]				i = 1 .. n-1
+ *	1 (delta)				r[i] = q[i] - q[i-1]	i = 1 .. n-1
+ *	2 (delta of delta)		r[i] = difference of the last two deltas,
+ *													i = 2 .. n-1
+ *
+ * Most residuals lie in a narrow window [base, base + 2^width); each is
+ * stored as its low "width" bits above base.  Those outside (a counter's
+ * reset, a late scrape) are patched: the bits above the low ones are kept in
+ * a list.  That is what makes the cost of an outlier a few bytes instead of
+ * a wider block.
+ *
+ * Layout, all little-endian:
+ *
+ *	byte		bits 0-1 order, bit 2 patched, bits 3-7 width,
+ *				31: the width is the next byte, 31 .. 64
+ *	zigzag		first delta, order 2 only
+ *	zigzag		base
+ *	bits		width bits for each residual, without gaps
+ *	if patched:
+ *	varint		number of patches, times two, plus one if packed
+ *	bytes		one for each patched residual's number, rising; or, if that
+ *				is shorter, a bitmap of all residuals
+ *	values		one for each: varints; or, if packed, a byte with their width
+ *				and that many bits each.  zigzag(bits above the low ones) - 1
+ *
+ * A block of one integer takes no bytes.  The bits are one stream without
+ * padding, so that eight residuals begin at every width bytes, which the
+ * unpacker uses: one function for each width, all shifts constant.  It may
+ * load a few bytes more than it needs, but only below the limit that its
+ * caller gives (the end of the whole chunk); what is near the limit is
+ * unpacked from a copy.
+ *
+ * All arithmetic is modulo 2^64.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "core/intcodec.h"
+
+#define ORDER_MASK		0x03
+#define FLAG_PATCHED	0x04
+#define WIDTH_SHIFT		3
+#define WIDTH_ESCAPE	31
+
+/* How residuals are to be stored, and what that costs. */
+typedef struct Packing
+{
+	int			width;
+	uint64		base;
+	int			npatches;
+	bool		packed;			/* patches as bits, not varints */
+	int			patch_width;
+	int			bytes;			/* from base to the end of the patches */
+} Packing;
+
+static inline uint64
+low_bits(int width)
+{
+	return width >= 64 ? PG_UINT64_MAX : (UINT64CONST(1) << width) - 1;
+}
+
+/* Arithmetic shift right, defined for 64. */
+static inline uint64
+high_part(uint64 r, int width)
+{
+	return (uint64) ((int64) r >> Min(width, 63));
+}
+
+/* What is stored of a patched residual, r above base. */
+static inline uint64
+patch_value(uint64 r, int width)
+{
+	return ms_zigzag(high_part(r, width)) - 1;
+}
+
+/*
+ * Bits: writing.  The bytes from p on must be zero, and nine more than
+ * needed writable.
+ */
+static void
+put_bits(uint8 *p, const uint64 *x, int n, int width)
+{
+	Size		bit = 0;
+
+	if (width == 0)
+		return;
+	for (int i = 0; i < n; i++)
+	{
+		uint8	   *at = p + (bit >> 3);
+		int			shift = (int) (bit & 7);
+
+		ms_store64(at, ms_load64(at) | x[i] << shift);
+		if (shift + width > 64)
+			at[8] = (uint8) (x[i] >> (64 - shift));
+		bit += width;
+	}
+}
+
+/*
+ * Bits: reading eight numbers, which begin at a byte and take "width" bytes.
+ * Inlined with a constant width.
+ */
+static pg_attribute_always_inline void
+unpack_eight(const uint8 *p, int width, uint64 *out)
+{
+	const uint64 mask = low_bits(width);
+	const int	per_load = width <= 8 ? 8 : width <= 15 ? 4 :
+		width <= 28 ? 2 : 1;
+
+	for (int i = 0; i < 8; i += per_load)
+	{
+		int			bit = i * width;
+		uint64		x = ms_load64(p + (bit >> 3)) >> (bit & 7);
+
+		if ((bit & 7) + width > 64)
+			x |= (uint64) p[(bit >> 3) + 8] << (64 - (bit & 7));
+		for (int j = 0; j < per_load; j++)
+			out[i + j] = (x >> (j * width % 64)) & mask;
+	}
+}
+
+#define UNPACKER(w) \
+static void \
+unpack_##w(const uint8 *p, int n, uint64 *out) \
+{ \
+	for (int i = 0; i < n; i += 8, p += w) \
+		unpack_eight(p, w, out + i); \
+}
+
+#define ALL_WIDTHS(X) \
+	X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) \
+	X(13) X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24) \
+	X(25) X(26) X(27) X(28) X(29) X(30) X(31) X(32) X(33) X(34) X(35) X(36) \
+	X(37) X(38) X(39) X(40) X(41) X(42) X(43) X(44) X(45) X(46) X(47) X(48) \
+	X(49) X(50) X(51) X(52) X(53) X(54) X(55) X(56) X(57) X(58) X(59) X(60) \
+	X(61) X(62) X(63) X(64)
+
+ALL_WIDTHS(UNPACKER)
+
+typedef void (*Unpacker) (const uint8 *p, int n, uint64 *out);
+
+#define UNPACKER_ENTRY(w)	unpack_##w,
+
+static const Unpacker unpackers[] = {ALL_WIDTHS(UNPACKER_ENTRY)};
+
+/*
+ * Bits: reading n numbers from p, whose bytes the caller has found to be
+ * there.  Loads nothing at or above limit.  Writes up to seven elements more
+ * than n.
+ */
+static void
+get_bits(const uint8 *p, const uint8 *limit, int n, int width, uint64 *out)
+{
+	int			groups = (n + 7) / 8;
+	Size		avail = (Size) (limit - p);
+	int			direct = groups;
+	uint8		copy[3 * 64 + 16];
+	Size		done;
+
+	if (width == 0)
+	{
+		memset(out, 0, sizeof(uint64) * groups * 8);
+		return;
+	}
+
+	/* a group may load up to nine bytes beyond its own */
+	if (avail < (Size) groups * width + 9)
+		direct = avail < 9 ? 0 : (int) ((avail - 9) / width);
+	direct = Min(direct, groups);
+	unpackers[width] (p, direct * 8, out);
+	if (direct == groups)
+		return;
+
+	done = (Size) direct * width;
+	avail = ((Size) n * width + 7) / 8 - done;
+	Assert(avail + 9 <= sizeof(copy));
+	memset(copy, 0, sizeof(copy));
+	memcpy(copy, p + done, avail);
+	unpackers[width] (copy, (groups - direct) * 8, out + direct * 8);
+}
+
+/*
+ * Sort n numbers, as signed ones, by radix: no more passes than the range
+ * needs.  Returns the sorted array, which is in the work area.
+ */
+static const uint64 *
+sort_residuals(const uint64 *x, int n, MsIntWork *work)
+{
+	uint64	   *from = work->sorted[0];
+	uint64	   *to = work->sorted[1];
+	int64		min = (int64) x[0];
+	int64		max = (int64) x[0];
+	uint64		range;
+
+	for (int i = 1; i < n; i++)
+	{
+		min = Min(min, (int64) x[i]);
+		max = Max(max, (int64) x[i]);
+	}
+	range = (uint64) max - (uint64) min;
+	for (int i = 0; i < n; i++)
+		from[i] = x[i] - (uint64) min;
+
+	for (int shift = 0; shift < 64 && range >> shift != 0; shift += 8)
+	{
+		uint16		start[256];
+		uint16		sum = 0;
+		uint64	   *swap = from;
+
+		memset(start, 0, sizeof(start));
+		for (int i = 0; i < n; i++)
+			start[(from[i] >> shift) & 0xff]++;
+		for (int i = 0; i < 256; i++)
+		{
+			uint16		count = start[i];
+
+			start[i] = sum;
+			sum += count;
+		}
+		for (int i = 0; i < n; i++)
+			to[start[(from[i] >> shift) & 0xff]++] = from[i];
+		from = to;
+		to = swap;
+	}
+
+	for (int i = 0; i < n; i++)
+		from[i] += (uint64) min;
+	return from;
+}
+
+/*
+ * Guess what n residuals cost in bytes: from a histogram of their distances
+ * to a middle one, without sorting.
+ */
+static int
+guess_cost(const uint64 *x, int n)
+{
+	int			hist[65];
+	uint64		mid;
+	int			best = PG_INT32_MAX;
+	int			above = 0;		/* residuals wider than w */
+	int			bits_above = 0; /* and the sum of their widths */
+	uint64		a = x[n / 4];
+	uint64		b = x[n / 2];
+	uint64		c = x[n - 1 - n / 4];
+
+	/* median of three */
+	if ((int64) a > (int64) b)
+	{
+		uint64		t = a;
+
+		a = b;
+		b = t;
+	}
+	mid = (int64) c < (int64) a ? a : (int64) c < (int64) b ? c : b;
+
+	memset(hist, 0, sizeof(hist));
+	for (int i = 0; i < n; i++)
+		hist[ms_bit_width(ms_zigzag(x[i] - mid))]++;
+
+	for (int w = 64; w >= 0; w--)
+	{
+		int			cost = n * w / 8 + above * 3 / 2 +
+			(bits_above - above * w) / 7;
+
+		best = Min(best, cost);
+		above += hist[w];
+		bits_above += hist[w] * w;
+	}
+	return best;
+}
+
+/* What patching the residuals outside s[from .. to) costs. */
+static void
+cost_patches(const uint64 *s, int n, int from, int to, Packing *p)
+{
+	int			varints = 0;
+	uint64		all = 0;
+	int			packed;
+
+	p->npatches = n - (to - from);
+	if (p->npatches == 0)
+		return;
+	for (int i = 0; i < n; i++)
+	{
+		uint64		v;
+
+		if (i == from)
+			i = to;
+		if (i >= n)
+			break;
+		v = patch_value(s[i] - p->base, p->width);
+		varints += ms_varint_size(v);
+		all |= v;
+	}
+	p->patch_width = ms_bit_width(all);
+	packed = 1 + (p->npatches * p->patch_width + 7) / 8;
+	p->packed = packed < varints;
+	p->bytes += ms_varint_size((uint64) p->npatches * 2) +
+		Min(p->npatches, (n + 7) / 8) + Min(packed, varints);
+}
+
+/*
+ * Choose how to store n residuals: for each width the window that holds most
+ * of them, and of those the cheapest.
+ */
+static void
+choose_packing(const uint64 *x, int n, Packing *best, MsIntWork *work)
+{
+	const uint64 *s = sort_residuals(x, n, work);
+	int			full = ms_bit_width(s[n - 1] - s[0]);
+
+	best->bytes = PG_INT32_MAX;
+	for (int w = full; w >= 0; w--)
+	{
+		Packing		p;
+		uint64		span = low_bits(w);
+		int			most = 0;
+		int			from = 0;
+
+		for (int a = 0, b = 0; b < n; a++)
+		{
+			while (b < n && s[b] - s[a] <= span)
+				b++;
+			if (b - a > most)
+			{
+				most = b - a;
+				from = a;
+			}
+		}
+
+		memset(&p, 0, sizeof(p));
+		p.width = w;
+		p.base = s[from];
+		p.bytes = ms_varint_size(ms_zigzag(p.base)) + (n * w + 7) / 8;
+
+		/* each patch costs at least one byte and its share of the bitmap */
+		if (p.bytes + (n - most) < best->bytes)
+		{
+			cost_patches(s, n, from, from + most, &p);
+			if (p.bytes < best->bytes)
+				*best = p;
+		}
+
+		/* far below the bulk's width nothing gets cheaper, but 0 may */
+		if (n - most > n / 2 && w > 1)
+			w = 1;
+	}
+}
+
+/* Write the residuals outside the window. */
+static uint8 *
+put_patches(uint8 *p, const uint64 *x, int n, const Packing *pk)
+{
+	uint64		values[MS_INT_MAX];
+	int			count = 0;
+	bool		bitmap = pk->npatches > (n + 7) / 8;
+	uint8	   *positions;
+
+	p = ms_put_varint(p, (uint64) pk->npatches * 2 + pk->packed);
+	positions = p;
+	p += bitmap ? (n + 7) / 8 : pk->npatches;
+	memset(positions, 0, p - positions);
+
+	for (int i = 0; i < n; i++)
+	{
+		uint64		r = x[i] - pk->base;
+
+		if (r <= low_bits(pk->width))
+			continue;
+		if (bitmap)
+			positions[i / 8] |= (uint8) (1 << (i % 8));
+		else
+			positions[count] = (uint8) i;
+		values[count++] = patch_value(r, pk->width);
+	}
+	Assert(count == pk->npatches);
+
+	if (pk->packed)
+	{
+		int			bytes = (count * pk->patch_width + 7) / 8;
+
+		*p++ = (uint8) pk->patch_width;
+		memset(p, 0, bytes + 9);
+		put_bits(p, values, count, pk->patch_width);
+		p += bytes;
+	}
+	else
+	{
+		for (int i = 0; i < count; i++)
+			p = ms_put_varint(p, values[i]);
+	}
+	return p;
+}
+
+/*
+ * Encode q[0 .. n), q[0] = 0, into dst, which has MS_INT_BOUND(n) bytes; what
+ * is there beyond the result is overwritten.  Returns the number of bytes.
+ */
+int
+ms_int_encode(const uint64 *q, int n, uint8 *dst, MsIntWork *work)
+{
+	uint8	   *p = dst;
+	int			order = 0;
+	int			cost;
+	int			count;
+	const uint64 *x;
+	uint64	   *slot = work->sorted[0];
+	Packing		pk;
+	uint64	   *delta = work->residual[1];
+	uint64	   *delta2 = work->residual[2];
+
+	Assert(n >= 1 && n <= MS_INT_MAX && q[0] == 0);
+	if (n == 1)
+		return 0;
+
+	for (int i = 1; i < n; i++)
+		delta[i - 1] = q[i] - q[i - 1];
+	for (int i = 2; i < n; i++)
+		delta2[i - 2] = delta[i - 1] - delta[i - 2];
+
+	cost = guess_cost(q + 1, n - 1);
+	if (n > 2)
+	{
+		int			cost1 = guess_cost(delta, n - 1);
+		int			cost2;
+
+		if (cost1 < cost)
+		{
+			order = 1;
+			cost = cost1;
+		}
+		cost2 = guess_cost(delta2, n - 2) + ms_varint_size(ms_zigzag(delta[0]));
+		if (cost2 < cost)
+			order = 2;
+	}
+	x = order == 0 ? q + 1 : order == 1 ? delta : delta2;
+	count = order == 2 ? n - 2 : n - 1;
+	choose_packing(x, count, &pk, work);
+
+	*p++ = (uint8) (order | (pk.npatches > 0 ? FLAG_PATCHED : 0) |
+					Min(pk.width, WIDTH_ESCAPE) << WIDTH_SHIFT);
+	if (pk.width >= WIDTH_ESCAPE)
+		*p++ = (uint8) pk.width;
+	if (order == 2)
+		p = ms_put_varint(p, ms_zigzag(delta[0]));
+	p = ms_put_varint(p, ms_zigzag(pk.base));
+
+	for (int i = 0; i < count; i++)
+		slot[i] = (x[i] - pk.base) & low_bits(pk.width);
+	memset(p, 0, (count * pk.width + 7) / 8 + 9);
+	put_bits(p, slot, count, pk.width);
+	p += (count * pk.width + 7) / 8;
+	if (pk.npatches > 0)
+		p = put_patches(p, x, count, &pk);
+	return (int) (p - dst);
+}
+
+/*
+ * Read the patches of n residuals of the given width and apply them to x,
+ * which holds the low bits.
+ */
+static bool
+apply_patches(MsReader *r, const uint8 *limit, int n, int width, uint64 *x)
+{
+	uint64		head = ms_get_varint(r);
+	uint64		count = head >> 1;
+	uint8		at[MS_INT_MAX];
+	uint64		values[MS_INT_ROOM];
+	const uint8 *positions;
+
+	if (count == 0 || count > (uint64) n || width >= 64)
+		return false;
+	if (count > (uint64) (n + 7) / 8)
+	{
+		uint64		found = 0;
+
+		positions = ms_get_bytes(r, (n + 7) / 8);
+		if (positions == NULL)
+			return false;
+		for (int i = 0; i < n; i++)
+		{
+			if ((positions[i / 8] >> (i % 8)) & 1)
+				at[found++] = (uint8) i;
+		}
+		if (found != count)
+			return false;
+	}
+	else
+	{
+		positions = ms_get_bytes(r, count);
+		if (positions == NULL)
+			return false;
+		for (uint64 i = 0; i < count; i++)
+		{
+			if (positions[i] >= n || (i > 0 && positions[i] <= at[i - 1]))
+				return false;
+			at[i] = positions[i];
+		}
+	}
+
+	if (head & 1)
+	{
+		int			bits = ms_get_byte(r);
+		const uint8 *p = r->p;
+
+		if (bits > 64 || ms_get_bytes(r, (count * bits + 7) / 8) == NULL)
+			return false;
+		get_bits(p, limit, (int) count, bits, values);
+	}
+	else
+	{
+		for (uint64 i = 0; i < count; i++)
+			values[i] = ms_get_varint(r);
+	}
+	for (uint64 i = 0; i < count; i++)
+		x[at[i]] |= ms_unzigzag(values[i] + 1) << width;
+	return !r->bad;
+}
+
+/*
+ * Decode a block of n integers, moving the reader behind it.  "out" has
+ * MS_INT_ROOM elements, those from n on being overwritten with anything.
+ * Memory below "limit", which is at or above the reader's end, may be
+ * loaded.  False if malformed.
+ */
+bool
+ms_int_decode(MsReader *r, const uint8 *limit, int n, uint64 *out)
+{
+	uint8		head;
+	int			order;
+	int			width;
+	int			count;
+	uint64		delta = 0;
+	uint64		base;
+	uint64		acc;
+	uint64	   *x;
+	const uint8 *packed;
+
+	out[0] = 0;
+	if (n == 1)
+		return true;
+	head = ms_get_byte(r);
+	order = head & ORDER_MASK;
+	width = head >> WIDTH_SHIFT;
+	if (width == WIDTH_ESCAPE)
+		width = ms_get_byte(r);
+	if (order > 2 || width > 64)
+		return false;
+	if (order == 2)
+		delta = ms_get_zigzag(r);
+	base = ms_get_zigzag(r);
+
+	count = order == 2 ? n - 2 : n - 1;
+	packed = ms_get_bytes(r, ((Size) count * width + 7) / 8);
+	if (packed == NULL || r->bad)
+		return false;
+	x = order == 2 ? out + 2 : out + 1;
+	get_bits(packed, limit, count, width, x);
+	if ((head & FLAG_PATCHED) && !apply_patches(r, limit, count, width, x))
+		return false;
+
+	switch (order)
+	{
+		case 0:
+			for (int i = 0; i < count; i++)
+				x[i] += base;
+			break;
+		case 1:
+			acc = 0;
+			for (int i = 0; i < count; i++)
+			{
+				acc += x[i] + base;
+				x[i] = acc;
+			}
+			break;
+		default:
+			acc = delta;
+			out[1] = acc;
+			for (int i = 0; i < count; i++)
+			{
+				delta += x[i] + base;
+				acc += delta;
+				x[i] = acc;
+			}
+			break;
+	}
+	return true;
+}

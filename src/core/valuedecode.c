@@ -1,0 +1,614 @@
+/*-------------------------------------------------------------------------
+ *
+ * valuedecode.c
+ *	  From a column's stream back to its values.
+ *
+ * The layout is in valueform.h, the reasons for it in valuecodec.c.
+ *
+ * Streams may come from a damaged file.  Everything is read through MsReader
+ * or found to be there first; counts are at most 256; arithmetic on what was
+ * read is modulo 2^64 or on doubles, where anything is defined.  A stream
+ * must end exactly where its length says.
+ *
+ * A summary is answered from the stored one if there is one, and else by
+ * decoding; both give the same bits.  Reading it, the stored one is
+ * believed; ms_value_check() compares the two.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "core/valueform.h"
+
+/* A stream whose beginning has been read. */
+typedef struct Stream
+{
+	MsReader	r;				/* at the integers, or the form's own data */
+	const uint8 *limit;			/* memory below may be loaded */
+	int			form;
+	bool		has_specials;
+	bool		has_summary;
+	int			n;				/* rows */
+	int			count;			/* values that are not null */
+	int			decimals;
+	int			shift;
+	uint64		first;
+	uint64		factor;
+
+	/* stored summary of INT and DEC */
+	uint64		qmin;
+	uint64		qmax;
+	uint64		qsum;
+	/* stored summary of other forms */
+	double		min;
+	double		max;
+	double		sum;
+} Stream;
+
+/* Are the values and their summary functions of integers alone? */
+static inline bool
+is_mapped(const Stream *s)
+{
+	return (s->form == FORM_INT || s->form == FORM_DEC) && !s->has_specials;
+}
+
+/* Read a list or runs of a set. */
+static int
+read_ranges(MsReader *r, int kind, int n, bool *in)
+{
+	int			items = ms_get_byte(r) + 1;
+	int			next = 0;		/* numbers below are decided */
+	int			count = 0;
+
+	for (int i = 0; i < items; i++)
+	{
+		int			start = ms_get_byte(r);
+		int			len = kind == SET_RUNS ? ms_get_byte(r) + 1 : 1;
+
+		if (r->bad || start < next || start + len > n)
+			return -1;
+		memset(in + start, true, len);
+		next = start + len;
+		count += len;
+	}
+	return count;
+}
+
+/*
+ * Read a set of numbers below n into n flags.  Returns how many there are, or
+ * -1 if malformed; an empty set is.
+ */
+static int
+read_set(MsReader *r, int n, bool *in)
+{
+	int			kind = ms_get_byte(r);
+	int			count = 0;
+	const uint8 *map;
+
+	memset(in, false, n);
+	if (kind == SET_LIST || kind == SET_RUNS)
+		return read_ranges(r, kind, n, in);
+	if (kind != SET_BITMAP || r->bad)
+		return -1;
+
+	map = ms_get_bytes(r, (n + 7) / 8);
+	if (map == NULL)
+		return -1;
+	for (int i = 0; i < n; i++)
+	{
+		in[i] = (map[i / 8] >> (i % 8)) & 1;
+		count += in[i];
+	}
+	if (n % 8 != 0 && map[n / 8] >> (n % 8) != 0)
+		return -1;
+	return count > 0 ? count : -1;
+}
+
+/* Read the parameters of a form with integers. */
+static bool
+read_parameters(Stream *s, uint8 flags)
+{
+	MsReader   *r = &s->r;
+
+	switch (s->form)
+	{
+		case FORM_DEC:
+		case FORM_DEC4:
+		case FORM_ULP:
+			s->decimals = ms_get_byte(r);
+			if (s->decimals > MAX_DECIMALS)
+				return false;
+			break;
+		case FORM_POW2:
+			{
+				int64		k = (int64) ms_get_zigzag(r);
+
+				if (k < -1022 || k > 1023)
+					return false;
+				s->shift = (int) k;
+				break;
+			}
+		default:
+			break;
+	}
+	s->first = s->form == FORM_BITS ? ms_get_fixed64(r) : ms_get_zigzag(r);
+	s->factor = 1;
+	if (flags & FLAG_FACTOR)
+	{
+		s->factor = ms_get_varint(r);
+		if (s->factor < 2)
+			return false;
+	}
+
+	if (s->has_summary && is_mapped(s))
+	{
+		s->qmin = 0 - ms_get_varint(r);
+		s->qmax = ms_get_varint(r);
+		s->qsum = ms_get_zigzag(r) +
+			(uint64) ((int64) (s->count * (s->qmin + s->qmax)) / 2);
+	}
+	else if (s->has_summary)
+	{
+		s->min = ms_bits_double(ms_get_fixed64(r));
+		s->max = ms_bits_double(ms_get_fixed64(r));
+		s->sum = ms_bits_double(ms_get_fixed64(r));
+	}
+	return !r->bad;
+}
+
+/*
+ * Read a stream's beginning.  "nulls" gets n flags if there are nulls, and
+ * *has_nulls says so.
+ */
+static bool
+open_stream(Stream *s, const uint8 *p, Size len, const uint8 *limit, int n,
+			bool *nulls, bool *has_nulls)
+{
+	uint8		flags;
+
+	Assert(n >= 1 && n <= MS_INT_MAX);
+	memset(s, 0, sizeof(*s));
+	ms_reader_init(&s->r, p, p + len);
+	s->limit = limit;
+	flags = ms_get_byte(&s->r);
+	if (s->r.bad)
+		return false;
+	s->form = flags & FORM_MASK;
+	s->has_specials = (flags & FLAG_SPECIALS) != 0;
+	s->has_summary = (flags & FLAG_SUMMARY) != 0;
+	s->n = n;
+	s->count = n;
+	*has_nulls = false;
+
+	if (s->form == FORM_NULLS)
+	{
+		s->count = 0;
+		*has_nulls = true;
+		memset(nulls, true, n);
+		return flags == FORM_NULLS;
+	}
+	if (flags & FLAG_NULLS)
+	{
+		int			nulls_count = read_set(&s->r, n, nulls);
+
+		if (nulls_count < 0 || nulls_count >= n)
+			return false;
+		s->count -= nulls_count;
+		*has_nulls = true;
+	}
+	if (s->form < FORM_INT)
+		return (flags & (FLAG_SPECIALS | FLAG_SUMMARY | FLAG_FACTOR)) == 0;
+	if (s->form > FORM_BITS4)
+		return false;
+	return read_parameters(s, flags);
+}
+
+/* Decode the integers q[] of a stream. */
+static inline bool
+read_integers(Stream *s, uint64 *q)
+{
+	return ms_int_decode(&s->r, s->limit, s->count, q);
+}
+
+/* Do the stored summary's integers say what q[] says? */
+static bool
+summary_agrees(const Stream *s, const uint64 *q)
+{
+	int64		min = 0;
+	int64		max = 0;
+	uint64		sum = 0;
+
+	for (int i = 0; i < s->count; i++)
+	{
+		min = Min(min, (int64) q[i]);
+		max = Max(max, (int64) q[i]);
+		sum += q[i];
+	}
+	return s->qmin == (uint64) min && s->qmax == (uint64) max &&
+		s->qsum == sum;
+}
+
+/* Read the one value of a constant stream. */
+static double
+read_constant(Stream *s)
+{
+	MsReader   *r = &s->r;
+	int			decimals;
+
+	switch (s->form)
+	{
+		case FORM_CONST_INT:
+			return exact_double(ms_get_zigzag(r));
+		case FORM_CONST_DEC:
+			decimals = ms_get_byte(r);
+			if (decimals > MAX_DECIMALS)
+			{
+				ms_reader_fail(r);
+				return 0;
+			}
+			s->decimals = decimals;
+			s->first = ms_get_zigzag(r);
+			return exact_double(s->first) / powers_of_ten[decimals];
+		case FORM_CONST_NAN:
+			return ms_bits_double(NAN_BITS);
+		default:
+			return ms_bits_double(ms_get_fixed64(r));
+	}
+}
+
+/* Decode values that are stored without packing. */
+static bool
+read_raw(Stream *s, double *out)
+{
+	int			n = s->count;
+	int			width = 8;
+	const uint8 *p;
+
+	if (s->form == FORM_RAW4)
+		width = 4;
+	else if (s->form == FORM_RAW_INT)
+	{
+		width = ms_get_byte(&s->r);
+		if (width != 1 && width != 2 && width != 4)
+			return false;
+	}
+	p = ms_get_bytes(&s->r, (Size) n * width);
+	if (p == NULL)
+		return false;
+	for (int i = 0; i < n; i++, p += width)
+	{
+		uint64		x = ms_load_bytes(p, width);
+
+		if (s->form == FORM_RAW8)
+			out[i] = ms_bits_double(x);
+		else if (s->form == FORM_RAW4)
+			out[i] = ms_float4_widen(ms_bits_float((uint32) x));
+		else
+			out[i] = (double) ((int64) (x << (64 - 8 * width)) >> (64 - 8 * width));
+	}
+	return true;
+}
+
+/* Decode the ULP form: decimals, and the steps by which they are off. */
+static bool
+read_ulp(Stream *s, double *out, MsValueScratch *scratch)
+{
+	uint64	   *q = scratch->q;
+	uint64	   *c = scratch->q2;
+	double		power = powers_of_ten[s->decimals];
+	uint64		first;
+
+	if (!read_integers(s, q))
+		return false;
+	first = ms_get_zigzag(&s->r);
+	if (!read_integers(s, c))
+		return false;
+	for (int i = 0; i < s->count; i++)
+	{
+		double		d = exact_double(s->first + s->factor * q[i]) / power;
+		uint64		bits = ordered_bits(ms_double_bits(d)) + first + c[i];
+
+		out[i] = ms_bits_double(ordered_bits(bits));
+	}
+	return true;
+}
+
+/* Decode the forms with integers, without their specials. */
+static bool
+read_mapped(Stream *s, double *out, MsValueScratch *scratch)
+{
+	uint64	   *q = scratch->q;
+	int			n = s->count;
+	uint64		first = s->first;
+	double		power = powers_of_ten[s->decimals];
+
+	if (s->form == FORM_ULP)
+		return read_ulp(s, out, scratch);
+	if (!read_integers(s, q))
+		return false;
+	if (s->factor != 1)
+	{
+		for (int i = 0; i < n; i++)
+			q[i] *= s->factor;
+	}
+
+	switch (s->form)
+	{
+		case FORM_INT:
+			for (int i = 0; i < n; i++)
+				out[i] = exact_double(first + q[i]);
+			break;
+		case FORM_DEC:
+			for (int i = 0; i < n; i++)
+				out[i] = exact_double(first + q[i]) / power;
+			break;
+		case FORM_DEC4:
+			for (int i = 0; i < n; i++)
+				out[i] = (float) (exact_double(first + q[i]) / power);
+			break;
+		case FORM_POW2:
+			power = power_of_two(s->shift);
+			for (int i = 0; i < n; i++)
+				out[i] = (double) (int64) (first + q[i]) * power;
+			break;
+		case FORM_BITS:
+			for (int i = 0; i < n; i++)
+				out[i] = ms_bits_double(ordered_bits(first + q[i]));
+			break;
+		default:
+			for (int i = 0; i < n; i++)
+			{
+				uint32		bits = ordered_bits4((uint32) (first + q[i]));
+
+				out[i] = ms_float4_widen(ms_bits_float(bits));
+			}
+			break;
+	}
+	return true;
+}
+
+/* Read the specials and put them where they belong. */
+static bool
+read_specials(Stream *s, double *out, bool *special)
+{
+	MsReader   *r = &s->r;
+	int			kind;
+	double		same;
+
+	if (read_set(r, s->count, special) < 0)
+		return false;
+	kind = ms_get_byte(r);
+	if (kind > SPECIALS_NAN)
+		return false;
+	same = ms_bits_double(kind == SPECIALS_SAME ? ms_get_fixed64(r) : NAN_BITS);
+	for (int i = 0; i < s->count; i++)
+	{
+		if (special[i])
+			out[i] = kind == SPECIALS_RAW ? ms_bits_double(ms_get_fixed64(r)) :
+				same;
+	}
+	return !r->bad;
+}
+
+/* Decode the values that are not null, and find the stream's end. */
+static bool
+read_values(Stream *s, double *out, MsValueScratch *scratch)
+{
+	if (s->form == FORM_NULLS)
+		 /* nothing stored */ ;
+	else if (s->form <= FORM_CONST_RAW)
+	{
+		double		v = read_constant(s);
+
+		for (int i = 0; i < s->count; i++)
+			out[i] = v;
+	}
+	else if (s->form < FORM_INT)
+	{
+		if (!read_raw(s, out))
+			return false;
+	}
+	else
+	{
+		if (!read_mapped(s, out, scratch))
+			return false;
+		if (s->has_specials && !read_specials(s, out, scratch->flags))
+			return false;
+	}
+	return !s->r.bad && s->r.p == s->r.end;
+}
+
+/*
+ * Decode a stream of n values, 1 to 256.
+ *
+ * "out" and "nulls" have n elements.  "nulls" means something only if
+ * *has_nulls becomes true; the values of null rows are 0.  Memory below
+ * "limit", which is at or above p + len, may be loaded.  False if the stream
+ * is malformed; "out" is then anything.
+ */
+bool
+ms_value_decode(const uint8 *p, Size len, const uint8 *limit, int n,
+				double *out, bool *nulls, bool *has_nulls,
+				MsValueScratch *scratch)
+{
+	Stream		s;
+
+	if (!open_stream(&s, p, len, limit, n, nulls, has_nulls) ||
+		!read_values(&s, out, scratch))
+		return false;
+
+	if (*has_nulls)
+	{
+		int			from = s.count;
+
+		for (int i = n - 1; i >= 0; i--)
+			out[i] = nulls[i] ? 0.0 : out[--from];
+	}
+	return true;
+}
+
+/* a < b in PostgreSQL's order, where NaN is above everything. */
+static inline bool
+float8_less(double a, double b)
+{
+	return a < b || (b != b && a == a);
+}
+
+/*
+ * Add n values to a summary, in order.  Start with a count of 0.
+ */
+void
+ms_summary_add(MsSummary *s, const double *v, int n)
+{
+	int			i = 0;
+
+	if (n <= 0)
+		return;
+	if (s->count == 0)
+	{
+		s->min = s->max = s->sum = v[0];
+		s->has_nan = v[0] != v[0];
+		i = 1;
+	}
+	for (; i < n; i++)
+	{
+		if (!float8_less(s->min, v[i]))
+			s->min = v[i];
+		if (!float8_less(v[i], s->max))
+			s->max = v[i];
+		s->has_nan |= v[i] != v[i];
+		s->sum += v[i];
+	}
+	s->count += n;
+}
+
+/* The summary of a stream that is a function of its integers. */
+static bool
+mapped_summary(Stream *s, MsSummary *result, MsValueScratch *scratch)
+{
+	double		power = powers_of_ten[s->decimals];
+
+	if (!s->has_summary)
+	{
+		int64		min = 0;
+		int64		max = 0;
+		uint64		sum = 0;
+
+		if (!read_integers(s, scratch->q))
+			return false;
+		for (int i = 0; i < s->count; i++)
+		{
+			min = Min(min, (int64) scratch->q[i]);
+			max = Max(max, (int64) scratch->q[i]);
+			sum += scratch->q[i];
+		}
+		s->qmin = (uint64) min;
+		s->qmax = (uint64) max;
+		s->qsum = sum;
+	}
+	result->min = exact_double(s->first + s->factor * s->qmin) / power;
+	result->max = exact_double(s->first + s->factor * s->qmax) / power;
+	result->sum = decimal_sum(s->count * s->first + s->factor * s->qsum,
+							  s->decimals);
+	return true;
+}
+
+/* The summary of "count" equal values. */
+static bool
+constant_summary(Stream *s, MsSummary *result)
+{
+	double		v = read_constant(s);
+
+	result->min = result->max = v;
+	if (s->form == FORM_CONST_DEC)
+		result->sum = decimal_sum(s->count * s->first, s->decimals);
+	else
+		result->sum = v * s->count;
+	result->has_nan = v != v;
+	return !s->r.bad && s->r.p == s->r.end;
+}
+
+/*
+ * The summary of a stream of n values; parameters as ms_value_decode().
+ */
+bool
+ms_value_summary(const uint8 *p, Size len, const uint8 *limit, int n,
+				 MsSummary *result, MsValueScratch *scratch)
+{
+	Stream		s;
+	bool		nulls[MS_INT_MAX];
+	bool		has_nulls;
+
+	memset(result, 0, sizeof(*result));
+	if (!open_stream(&s, p, len, limit, n, nulls, &has_nulls))
+		return false;
+	if (s.form == FORM_NULLS)
+		return true;
+
+	if (s.form <= FORM_CONST_RAW)
+	{
+		result->count = s.count;
+		return constant_summary(&s, result);
+	}
+	if (is_mapped(&s))
+	{
+		result->count = s.count;
+		return mapped_summary(&s, result, scratch);
+	}
+	if (s.has_summary)
+	{
+		result->count = s.count;
+		result->min = s.min;
+		result->max = s.max;
+		result->sum = s.sum;
+		result->has_nan = s.max != s.max;
+		return true;
+	}
+	if (!read_values(&s, scratch->vals, scratch))
+		return false;
+	ms_summary_add(result, scratch->vals, s.count);
+	return true;
+}
+
+/*
+ * Is a stream of n values well-formed, and its summary true?  Parameters as
+ * ms_value_decode().
+ */
+bool
+ms_value_check(const uint8 *p, Size len, const uint8 *limit, int n,
+			   MsValueScratch *scratch)
+{
+	Stream		s;
+	Stream		copy;
+	MsSummary	sum;
+	bool		nulls[MS_INT_MAX];
+	bool		has_nulls;
+
+	if (!open_stream(&s, p, len, limit, n, nulls, &has_nulls))
+		return false;
+	copy = s;
+	if (!read_values(&copy, scratch->vals, scratch))
+		return false;
+	if (!s.has_summary)
+		return true;
+	if (is_mapped(&s))
+		return read_integers(&s, scratch->q) && summary_agrees(&s, scratch->q);
+
+	memset(&sum, 0, sizeof(sum));
+	ms_summary_add(&sum, scratch->vals, s.count);
+	/* which NaN a sum gives is the processor's choice */
+	return ms_double_bits(sum.min) == ms_double_bits(s.min) &&
+		ms_double_bits(sum.max) == ms_double_bits(s.max) &&
+		(ms_double_bits(sum.sum) == ms_double_bits(s.sum) ||
+		 (sum.sum != sum.sum && s.sum != s.sum));
+}
+
+/*
+ * Does a stream's beginning say that all rows are null, or that none is and
+ * all values are equal?  Such a stream does not depend on their number.
+ */
+bool
+ms_value_is_constant(const uint8 *p, Size len)
+{
+	return len > 0 && *p <= FORM_CONST_RAW;
+}

@@ -1,0 +1,530 @@
+/*-------------------------------------------------------------------------
+ *
+ * codec_chunk.c
+ *	  Chunks: what goes in comes out, whatever the way it grew.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+
+
+#include "codec_util.h"
+
+static MsCodecWork *work;
+
+/* Is row i of column c null? */
+static bool
+is_null(const MsRows *rows, int c, int i)
+{
+	return c >= rows->ncols || (rows->nulls[c] != NULL && rows->nulls[c][i]);
+}
+
+/* Do two sets of rows agree, bit for bit, from row "from" of the second on? */
+static bool
+same_rows(const MsRows *a, const MsRows *b, int from, int n)
+{
+	if (memcmp(a->times, b->times + from, sizeof(int64) * n) != 0)
+		return false;
+	for (int c = 0; c < Max(a->ncols, b->ncols); c++)
+	{
+		for (int i = 0; i < n; i++)
+		{
+			bool		null = is_null(a, c, i);
+
+			if (null != is_null(b, c, from + i))
+				return false;
+			if (!null && ms_double_bits(a->values[c][i]) !=
+				ms_double_bits(b->values[c][from + i]))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* The summary of some rows of a column, as PostgreSQL would find it. */
+static void
+reference_summary(const MsRows *rows, int c, int from, int n, MsSummary *s)
+{
+	memset(s, 0, sizeof(*s));
+	for (int i = from; i < from + n; i++)
+	{
+		if (!is_null(rows, c, i))
+			ms_summary_add(s, &rows->values[c][i], 1);
+	}
+}
+
+static bool
+near(double a, double b, double scale)
+{
+	if (a == b || (a != a && b != b))
+		return true;
+	/* a sum that overflowed on the way, or did not */
+	if (!isfinite(a) || !isfinite(b) || !isfinite(scale))
+		return true;
+	return fabs(a - b) <= scale * 1e-13;
+}
+
+/* Do a chunk's blocks say of their rows what is true? */
+static bool
+blocks_agree(const MsChunk *c, const MsRows *rows, int from)
+{
+	MsBlockInfo b;
+	bool		more;
+	int			row = 0;
+	int			count = 0;
+
+	for (more = ms_chunk_first_block(c, &b); more;
+		 more = ms_chunk_next_block(c, &b))
+	{
+		MsBlockInfo again;
+
+		if (b.index != count++ || b.row != row || b.nrows < 1 ||
+			b.nrows > MS_BLOCK_ROWS ||
+			b.tmin != rows->times[from + row] ||
+			b.tmax != rows->times[from + row + b.nrows - 1])
+			return false;
+		if (!ms_chunk_block(c, b.index, &again) || again.row != b.row ||
+			again.tmin != b.tmin || again.tmax != b.tmax)
+			return false;
+		for (int col = 0; col < rows->ncols; col++)
+		{
+			MsSummary	s;
+			MsSummary	want;
+			double		scale = 0;
+
+			if (!ms_chunk_block_summary(c, &b, col, &s))
+				return false;
+			reference_summary(rows, col, from + row, b.nrows, &want);
+			for (int i = 0; i < b.nrows; i++)
+			{
+				if (!is_null(rows, col, from + row + i))
+					scale += fabs(rows->values[col][from + row + i]);
+			}
+			if (s.count != want.count)
+				return false;
+			if (s.count > 0 &&
+				(ms_double_bits(s.min) != ms_double_bits(want.min) ||
+				 ms_double_bits(s.max) != ms_double_bits(want.max) ||
+				 s.has_nan != want.has_nan || !near(s.sum, want.sum, scale)))
+				return false;
+		}
+		row += b.nrows;
+	}
+	return row == c->nrows && count == c->nblocks &&
+		!ms_chunk_block(c, count, &b) && !ms_chunk_block(c, -1, &b);
+}
+
+/* Does a chunk hold rows [from, from + n)? */
+static bool
+holds(const uint8 *bytes, Size len, const MsRows *rows, int from, int n)
+{
+	/* of exactly this size, to see reads beyond it */
+	uint8	   *copy = get_memory(len);
+	MsChunk		c;
+	MsRows		out;
+	MsRows		keep;
+	bool		good;
+
+	memcpy(copy, bytes, len);
+	good = ms_chunk_validate(copy, len, work) &&
+		ms_chunk_open(&c, copy, len) && c.nrows == n &&
+		c.tmin == rows->times[from] && c.tmax == rows->times[from + n - 1];
+	if (good)
+	{
+		make_rows(&out, n, rows->ncols + 1);
+		keep = out;
+		keep.nulls = get_memory(sizeof(bool *) * out.ncols);
+		memcpy(keep.nulls, out.nulls, sizeof(bool *) * out.ncols);
+		good = ms_chunk_decode(&c, NULL, &out, work) &&
+			same_rows(&out, rows, from, n) && blocks_agree(&c, rows, from);
+		free(out.nulls);
+		free_rows(&keep);
+	}
+	free(copy);
+	return good;
+}
+
+static uint8 *
+random_kinds(int ncols)
+{
+	uint8	   *kinds = get_memory(ncols);
+
+	for (int c = 0; c < ncols; c++)
+		kinds[c] = random_below(3) == 0 ? MS_FLOAT4 : MS_FLOAT8;
+	return kinds;
+}
+
+static int
+random_nrows(void)
+{
+	switch (random_below(4))
+	{
+		case 0:
+			return 1 + random_below(20);
+		case 1:
+			return 250 + random_below(12);
+		case 2:
+			return 1 + random_below(1500);
+		default:
+			return 1 + random_below(300);
+	}
+}
+
+/* Encode, open and sealed, any part of the rows. */
+static void
+test_encode(int rounds)
+{
+	bool		good = true;
+	bool		bounded = true;
+
+	for (int i = 0; i < rounds && good && bounded; i++)
+	{
+		int			ncols = random_below(5) + (i % 10 == 0 ? 40 : 0);
+		int			n = random_nrows();
+		uint8	   *kinds = random_kinds(ncols);
+		int			first = random_below(n);
+		int			count = 1 + random_below(n - first);
+		int			flags = random_below(2);
+		uint8	   *dst = get_memory(ms_chunk_bound(count, ncols));
+		MsRows		rows;
+		Size		len;
+
+		random_rows(&rows, n, ncols, kinds, (int64) (random64() >> 8) - ((int64) 1 << 55));
+		len = ms_chunk_encode(&rows, first, count, random_below(4) ? kinds : NULL,
+							  flags, dst, work);
+		bounded = len > 0 && len <= ms_chunk_bound(count, ncols);
+		good = holds(dst, len, &rows, first, count);
+		free(dst);
+		free(kinds);
+		free_rows(&rows);
+	}
+	ok(good, "encoded rows come back");
+	ok(bounded, "within the bound");
+}
+
+/* Grow a chunk by random pieces, with changing flags. */
+static void
+test_append(int rounds)
+{
+	bool		good = true;
+
+	for (int i = 0; i < rounds && good; i++)
+	{
+		int			ncols = 1 + random_below(3);
+		int			n = 2 + random_nrows();
+		uint8	   *kinds = random_kinds(ncols);
+		MsRows		rows;
+		Size		len;
+		int			done;
+		uint8	   *chunk;
+		int			most = 1 + random_below(random_below(3) ? 20 : 600);
+
+		random_rows(&rows, n, ncols, kinds, 700000000000000);
+		done = 1 + random_below(Min(n - 1, most));
+		chunk = get_memory(ms_chunk_bound(done, ncols));
+		len = ms_chunk_encode(&rows, 0, done, kinds, MS_CHUNK_OPEN, chunk, work);
+		while (done < n && good)
+		{
+			int			take = 1 + random_below(Min(most, n - done));
+			int			flags = random_below(10) == 0;
+			MsRows		part = rows;
+			double	   *values[16];
+			bool	   *nulls[16];
+			Size		bound;
+			uint8	   *dst;
+
+			part.nrows = take;
+			part.times += done;
+			part.values = values;
+			part.nulls = nulls;
+			for (int c = 0; c < ncols; c++)
+			{
+				values[c] = rows.values[c] + done;
+				nulls[c] = rows.nulls[c] ? rows.nulls[c] + done : NULL;
+			}
+			bound = ms_chunk_append_bound(chunk, len, take, ncols, flags);
+			dst = get_memory(bound);
+			len = ms_chunk_append(chunk, len, &part, kinds, flags, dst, work);
+			good = len > 0 && len <= bound;
+			free(chunk);
+			chunk = dst;
+			done += take;
+			if (random_below(10) == 0)
+				good = good && holds(chunk, len, &rows, 0, done);
+		}
+		good = good && holds(chunk, len, &rows, 0, n);
+
+		/* sealing gives the size that encoding at once gives, nearly */
+		if (good)
+		{
+			Size		bound = ms_chunk_append_bound(chunk, len, 0, ncols, MS_CHUNK_SEALED);
+			uint8	   *sealed = get_memory(bound);
+			Size		sealed_len = ms_chunk_append(chunk, len, NULL, kinds,
+													 MS_CHUNK_SEALED, sealed, work);
+			MsChunk		c;
+
+			good = sealed_len > 0 && sealed_len <= bound &&
+				holds(sealed, sealed_len, &rows, 0, n) &&
+				ms_chunk_open(&c, sealed, sealed_len) && !c.open;
+			free(sealed);
+		}
+		free(chunk);
+		free(kinds);
+		free_rows(&rows);
+	}
+	ok(good, "appended rows come back");
+}
+
+/* Cut rows in two, encode or grow both, put them together. */
+static void
+test_concat(int rounds)
+{
+	bool		good = true;
+
+	for (int i = 0; i < rounds && good; i++)
+	{
+		int			ncols = 1 + random_below(3);
+		int			n = 2 + random_nrows();
+		int			cut = 1 + random_below(n - 1);
+		int			flags = random_below(2);
+		uint8	   *kinds = random_kinds(ncols);
+		uint8	   *a = get_memory(ms_chunk_bound(cut, ncols));
+		uint8	   *b = get_memory(ms_chunk_bound(n - cut, ncols));
+		uint8	   *dst;
+		MsRows		rows;
+		Size		alen;
+		Size		blen;
+		Size		len;
+		Size		bound;
+
+		random_rows(&rows, n, ncols, kinds, 700000000000000);
+		alen = ms_chunk_encode(&rows, 0, cut, kinds, random_below(2), a, work);
+		blen = ms_chunk_encode(&rows, cut, n - cut, kinds, random_below(2), b, work);
+		bound = ms_chunk_concat_bound(a, alen, b, blen, flags);
+		dst = get_memory(bound);
+		len = ms_chunk_concat(a, alen, b, blen, kinds, flags, dst, work);
+		good = len > 0 && len <= bound && holds(dst, len, &rows, 0, n) &&
+			ms_chunk_concat(b, blen, a, alen, kinds, flags, dst, work) == 0;
+		free(dst);
+		free(a);
+		free(b);
+		free(kinds);
+		free_rows(&rows);
+	}
+	ok(good, "joined chunks come back");
+}
+
+/* A column that one part does not have. */
+static void
+test_columns(int rounds)
+{
+	bool		good = true;
+
+	for (int i = 0; i < rounds && good; i++)
+	{
+		int			n = 2 + random_nrows();
+		int			cut = 1 + random_below(n - 1);
+		int			flags = random_below(2);
+		bool		first_less = random_below(2);
+		int			less = random_below(4);
+		MsRows		rows;
+		MsRows		part;
+		bool	   *nulls[4];
+		double	   *values[4];
+		uint8	   *a;
+		uint8	   *dst;
+		Size		alen;
+		Size		len;
+		Size		bound;
+
+		random_rows(&rows, n, 4, NULL, 1000);
+		for (int c = less; c < 4; c++)
+		{
+			/* what is missing is null */
+			if (rows.nulls[c] == NULL)
+			{
+				rows.nulls[c] = get_memory(n);
+				memset(rows.nulls[c], false, n);
+			}
+			if (first_less)
+				memset(rows.nulls[c], true, cut);
+			else
+				memset(rows.nulls[c] + cut, true, n - cut);
+		}
+		part = rows;
+		part.ncols = first_less ? less : 4;
+		a = get_memory(ms_chunk_bound(cut, 4));
+		alen = ms_chunk_encode(&part, 0, cut, NULL, random_below(2), a, work);
+
+		part.ncols = first_less ? 4 : less;
+		part.nrows = n - cut;
+		part.times = rows.times + cut;
+		part.values = values;
+		part.nulls = nulls;
+		for (int c = 0; c < 4; c++)
+		{
+			values[c] = rows.values[c] + cut;
+			nulls[c] = rows.nulls[c] ? rows.nulls[c] + cut : NULL;
+		}
+		bound = ms_chunk_append_bound(a, alen, n - cut, part.ncols, flags);
+		dst = get_memory(bound);
+		len = ms_chunk_append(a, alen, &part, NULL, flags, dst, work);
+		good = len > 0 && len <= bound && holds(dst, len, &rows, 0, n);
+		free(dst);
+
+		if (good)
+		{
+			uint8	   *b = get_memory(ms_chunk_bound(n - cut, 4));
+			Size		blen = ms_chunk_encode(&part, 0, n - cut, NULL, 0, b, work);
+
+			bound = ms_chunk_concat_bound(a, alen, b, blen, flags);
+			dst = get_memory(bound);
+			len = ms_chunk_concat(a, alen, b, blen, NULL, flags, dst, work);
+			good = len > 0 && len <= bound && holds(dst, len, &rows, 0, n);
+			free(b);
+			free(dst);
+		}
+		free(a);
+		free_rows(&rows);
+	}
+	ok(good, "columns that were added later are null before");
+}
+
+/* Constants cost next to nothing, and a long run is read in slices. */
+static void
+test_runs(void)
+{
+	const int	n = 1440;
+	MsRows		rows;
+	uint8	   *dst = get_memory(ms_chunk_bound(n, 2) * 2);
+	uint8	   *dst2 = get_memory(ms_chunk_bound(n, 2) * 2);
+	Size		len;
+	MsChunk		c;
+	MsBlockInfo b;
+
+	make_rows(&rows, n, 1);
+	for (int i = 0; i < n; i++)
+	{
+		rows.times[i] = INT64CONST(845000000000000) + i * INT64CONST(10000000);
+		rows.values[0][i] = 0.25;
+		rows.nulls[0][i] = false;
+	}
+	len = ms_chunk_encode(&rows, 0, n, NULL, MS_CHUNK_SEALED, dst, work);
+	printf("# 1440 constants: %d bytes\n", (int) len);
+	ok(len <= 20 && holds(dst, len, &rows, 0, n), "a constant column in few bytes");
+	ok(ms_chunk_open(&c, dst, len) && c.nblocks == 6 &&
+	   ms_chunk_block(&c, 5, &b) && b.nrows == n - 5 * MS_BLOCK_ROWS,
+	   "is read in slices");
+
+	/* row by row the same */
+	len = ms_chunk_encode(&rows, 0, 1, NULL, MS_CHUNK_OPEN, dst, work);
+	for (int i = 1; i < n && len > 0; i++)
+	{
+		MsRows		one = rows;
+		double	   *value = rows.values[0] + i;
+		uint8	   *swap = dst;
+
+		one.nrows = 1;
+		one.times += i;
+		one.values = &value;
+		one.nulls = NULL;
+		len = ms_chunk_append(dst, len, &one, NULL, MS_CHUNK_OPEN, dst2, work);
+		dst = dst2;
+		dst2 = swap;
+	}
+	ok(len > 0 && len <= 20 && holds(dst, len, &rows, 0, n), "row by row as well");
+	free(dst);
+	free(dst2);
+	free_rows(&rows);
+}
+
+/* Requests that cannot be met are refused. */
+static void
+test_refusals(void)
+{
+	MsRows		rows;
+	uint8		dst[4096];
+	uint8		dst2[8192];
+	Size		len;
+
+	random_rows(&rows, 10, 1, NULL, 0);
+	len = ms_chunk_encode(&rows, 0, 10, NULL, 0, dst, work);
+	ok(len > 0, "a small chunk");
+	ok(ms_chunk_encode(&rows, 0, 0, NULL, 0, dst2, work) == 0, "no rows");
+	ok(ms_chunk_append(dst, len, &rows, NULL, 0, dst2, work) == 0, "rows that are not later");
+	ok(ms_chunk_append(dst, len - 1, NULL, NULL, 0, dst2, work) == 0 ||
+	   !ms_chunk_validate(dst, len - 1, work), "a truncated chunk");
+	ok(!ms_chunk_validate(dst, 0, work), "no bytes");
+	rows.times[0] = PG_INT64_MIN;
+	rows.times[9] = PG_INT64_MAX;
+	len = ms_chunk_encode(&rows, 0, 10, NULL, 0, dst, work);
+	ok(len > 0 && holds(dst, len, &rows, 0, 10), "all of time");
+	free_rows(&rows);
+}
+
+/* Any single byte changed: refused, or rows of the right shape. */
+static void
+test_damage(int rounds)
+{
+	bool		good = true;
+
+	for (int i = 0; i < rounds && good; i++)
+	{
+		int			n = 1 + random_below(600);
+		int			ncols = 1 + random_below(2);
+		uint8	   *dst = get_memory(ms_chunk_bound(n, ncols));
+		MsRows		rows;
+		Size		len;
+
+		random_rows(&rows, n, ncols, NULL, 0);
+		len = ms_chunk_encode(&rows, 0, n, NULL, random_below(2), dst, work);
+		for (int k = 0; k < 200; k++)
+		{
+			Size		cut = random_below(3) ? len : (Size) (1 + random_below((int) len));
+			uint8	   *copy = get_memory(cut);
+			MsChunk		c;
+
+			memcpy(copy, dst, cut);
+			copy[random_below((int) cut)] ^= (uint8) (1 << random_below(8));
+			(void) ms_chunk_validate(copy, cut, work);
+			if (ms_chunk_open(&c, copy, cut) && c.nrows < 100000)
+			{
+				MsRows		out;
+				MsRows		keep;
+
+				make_rows(&out, c.nrows, ncols);
+				keep = out;
+				keep.nulls = get_memory(sizeof(bool *) * ncols);
+				memcpy(keep.nulls, out.nulls, sizeof(bool *) * ncols);
+				if (ms_chunk_decode(&c, NULL, &out, work))
+				{
+					for (int r = 1; r < c.nrows; r++)
+						good &= out.times[r] > out.times[r - 1];
+				}
+				free(out.nulls);
+				free_rows(&keep);
+			}
+			free(copy);
+		}
+		free(dst);
+		free_rows(&rows);
+	}
+	ok(good, "damaged chunks do no harm, and times that decode ascend");
+}
+
+int
+main(int argc, char **argv)
+{
+	start_testing(argc, argv);
+	work = get_work();
+	test_encode(400);
+	test_append(150);
+	test_concat(200);
+	test_columns(150);
+	test_runs();
+	test_refusals();
+	test_damage(60);
+	free(work);
+	return done_testing();
+}
