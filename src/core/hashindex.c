@@ -3,22 +3,31 @@
  * hashindex.c
  *	  From a 32-bit hash to the numbers of what has it, in the arena.
  *
- * Open addressing, one array of eight-byte slots.  A hash's home is where it
- * falls when the range of all hashes is laid over the array, so that the array
- * may have any length, and grows by a quarter instead of doubling: it is
- * between seven tenths and seven eighths full, which costs ten bytes an entry.
- * Entries keep the order of their distance from home (Celis's Robin Hood
- * hashing): a search ends as soon as it meets an entry nearer to its home than
- * it is itself, so that looking for what is not there stays short in an array
- * that full, and removing moves the followers up by one and leaves no marks.
+ * Open addressing in one vector of slots.  A hash's home is where it falls when
+ * the range of all hashes is laid over the slots, so that there may be any
+ * number of them, and they grow by a quarter instead of doubling: they are
+ * between seven tenths and seven eighths full.  Entries keep the order of their
+ * distance from home (Celis's Robin Hood hashing): a search ends as soon as it
+ * meets an entry nearer to its home than it is itself, so that looking for what
+ * is not there stays short in slots that full, and removing moves the followers
+ * up by one and leaves no marks.
  *
- * The array holds the hashes, so that growing and removing never ask the
- * caller to hash anything again, and a search looks at the caller's data only
- * if all 32 bits are equal.
+ * A slot holds the hash, so that growing and removing need not ask the caller
+ * to hash anything again, and a search looks at the caller's data only if the
+ * hashes are equal:
  *
- * Growing builds a new array, and lets go of the old one when that is done;
- * without memory for it the index stays as it was.  ms_hash_reserve does it
- * beforehand, so that inserting cannot fail.
+ *		long	hash (32 bits), number + 1 (32 bits)
+ *		short	hash (upper 16 bits), number + 1 (16 bits)
+ *
+ * Short slots are for up to 4096 of them, where 16 bits of hash still tell
+ * entries apart that share a home; so an entry costs five bytes in a small
+ * table and ten in a large one.  In the one growth between the two the caller
+ * is asked for the whole hashes.
+ *
+ * Growing builds new slots, and lets go of the old ones when that is done;
+ * without memory for them the index stays as it was.  ms_hash_reserve does it
+ * beforehand, so that inserting cannot fail.  The slots lie in a vector because
+ * its segments are small objects, of which a small group wastes nothing.
  *
  * What this does not do: shrink, or defend against values made to collide,
  * which cost a longer search and nothing else.
@@ -30,6 +39,56 @@
 #include "core/hashindex.h"
 
 #define FIRST_SLOTS		8
+#define MAX_SHORT_SLOTS	4096
+#define SEGMENT_LOG2	8		/* slots of a segment: 1 or 2 kB */
+
+typedef struct Slot
+{
+	uint32		hash;			/* as much of it as the slots hold */
+	uint32		number;			/* plus one; 0 if the slot is empty */
+} Slot;
+
+static inline bool
+is_short(const MsHashIndex *h)
+{
+	return h->nslots <= MAX_SHORT_SLOTS;
+}
+
+/* As much of a hash as the slots hold. */
+static inline uint32
+held_hash(const MsHashIndex *h, uint32 hash)
+{
+	return is_short(h) ? hash & 0xffff0000 : hash;
+}
+
+static inline Slot
+get_slot(const MsArena *a, const MsHashIndex *h, uint32 pos)
+{
+	Slot		slot;
+
+	if (is_short(h))
+	{
+		uint32		both = *(const uint32 *) ms_vec_at(a, &h->slots, pos);
+
+		slot.hash = both & 0xffff0000;
+		slot.number = both & 0xffff;
+	}
+	else
+		slot = *(const Slot *) ms_vec_at(a, &h->slots, pos);
+	return slot;
+}
+
+static inline void
+put_slot(const MsArena *a, MsHashIndex *h, uint32 pos, Slot slot)
+{
+	if (is_short(h))
+	{
+		Assert(slot.number <= PG_UINT16_MAX);
+		*(uint32 *) ms_vec_at(a, &h->slots, pos) = slot.hash | slot.number;
+	}
+	else
+		*(Slot *) ms_vec_at(a, &h->slots, pos) = slot;
+}
 
 /* The slot where entries with that hash would like to be. */
 static inline uint32
@@ -38,11 +97,11 @@ home_of(const MsHashIndex *h, uint32 hash)
 	return (uint32) (((uint64) hash * h->nslots) >> 32);
 }
 
-/* How far the entry in a slot is from its home. */
+/* How far an entry in a slot is from its home. */
 static inline uint32
-distance(const MsHashIndex *h, const MsHashSlot *slots, uint32 pos)
+distance(const MsHashIndex *h, Slot slot, uint32 pos)
 {
-	uint32		home = home_of(h, slots[pos].hash);
+	uint32		home = home_of(h, slot.hash);
 
 	return pos >= home ? pos - home : pos + h->nslots - home;
 }
@@ -61,67 +120,84 @@ room(uint32 nslots)
 }
 
 /*
- * The next number with that hash, or MS_HASH_NONE after the last.  The index
- * must not change during a search.
+ * The next number whose hash may be this one, or MS_HASH_NONE after the last.
+ * The index must not change during a search.
  */
 uint32
 ms_hash_next(const MsArena *a, const MsHashIndex *h, uint32 hash,
 			 MsHashSearch *search)
 {
-	const MsHashSlot *slots;
-
 	if (h->used == 0)
 		return MS_HASH_NONE;
-	slots = ms_ptr(a, h->slots);
+	hash = held_hash(h, hash);
 	if (search->steps == 0)
 		search->pos = home_of(h, hash);
 
 	while (search->steps < h->nslots)
 	{
 		uint32		pos = search->pos;
+		Slot		slot = get_slot(a, h, pos);
 
-		if (slots[pos].number == 0 || distance(h, slots, pos) < search->steps)
+		if (slot.number == 0 || distance(h, slot, pos) < search->steps)
 			break;
 		search->pos = next_pos(h, pos);
 		search->steps++;
-		if (slots[pos].hash == hash)
-			return slots[pos].number - 1;
+		if (slot.hash == hash)
+			return slot.number - 1;
 	}
 	return MS_HASH_NONE;
 }
 
+/* An index of so many empty slots; false if memory is full. */
+static bool
+create_slots(MsArena *a, MsGroup *g, MsHashIndex *h, uint32 nslots, int flags)
+{
+	uint32		pos;
+
+	memset(h, 0, sizeof(*h));
+	h->nslots = nslots;
+	ms_vec_init(&h->slots, is_short(h) ? sizeof(uint32) : sizeof(Slot),
+				SEGMENT_LOG2);
+	for (pos = 0; pos < nslots; pos++)
+	{
+		if (ms_vec_at(a, &h->slots, pos) == NULL &&
+			ms_vec_ensure(a, g, &h->slots, pos, flags) == NULL)
+		{
+			ms_vec_free(a, g, &h->slots);
+			return false;
+		}
+	}
+	return true;
+}
+
 /*
- * Make room for "more" further entries.  Returns false, with nothing changed,
- * if memory is full.  Takes the arena's lock.
+ * Make room for one more entry.  rehash, called with arg, gives the hashes of
+ * numbers in the index.  Returns false, with nothing changed, if memory is
+ * full.  Takes the arena's lock.
  */
 bool
-ms_hash_reserve(MsArena *a, MsGroup *g, MsHashIndex *h, uint32 more, int flags)
+ms_hash_reserve(MsArena *a, MsGroup *g, MsHashIndex *h,
+				MsRehash rehash, const void *arg, int flags)
 {
-	MsHashIndex bigger = {0};
-	uint64		need = (uint64) h->used + more;
-	uint64		want;
-	uint32		i;
+	MsHashIndex bigger;
+	uint32		pos;
 
-	if (need <= room(h->nslots))
+	if (h->used < room(h->nslots))
 		return true;
-
-	want = Max(need + need / 7 + 1, (uint64) h->nslots + h->nslots / 4);
-	want = Max(want, FIRST_SLOTS);
-	if (want > PG_UINT32_MAX / 2)
-		return false;
-	bigger.nslots = (uint32) (ms_arena_good_size(want * sizeof(MsHashSlot)) /
-							  sizeof(MsHashSlot));
-	bigger.slots = ms_arena_alloc(a, g, (Size) bigger.nslots * sizeof(MsHashSlot),
-								  flags | MS_ALLOC_ZERO);
-	if (bigger.slots == 0)
+	if (h->nslots > PG_UINT32_MAX / 2 ||
+		!create_slots(a, g, &bigger,
+					  Max(FIRST_SLOTS, h->nslots + h->nslots / 4), flags))
 		return false;
 
-	for (i = 0; i < h->nslots; i++)
+	for (pos = 0; pos < h->nslots; pos++)
 	{
-		const MsHashSlot *slot = (MsHashSlot *) ms_ptr(a, h->slots) + i;
+		Slot		slot = get_slot(a, h, pos);
 
-		if (slot->number != 0)
-			ms_hash_insert(a, &bigger, slot->hash, slot->number - 1);
+		if (slot.number == 0)
+			continue;
+		if (is_short(h) && !is_short(&bigger))
+			slot.hash = rehash(arg, slot.number - 1);
+		ms_hash_insert(a, &bigger, slot.hash, slot.number - 1);
 	}
 	ms_hash_free(a, g, h);
 	*h = bigger;
@@ -132,28 +208,28 @@ ms_hash_reserve(MsArena *a, MsGroup *g, MsHashIndex *h, uint32 more, int flags)
 void
 ms_hash_insert(MsArena *a, MsHashIndex *h, uint32 hash, uint32 number)
 {
-	MsHashSlot *slots = ms_ptr(a, h->slots);
-	MsHashSlot	entry = {hash, number + 1};
-	uint32		pos = home_of(h, hash);
+	Slot		entry = {held_hash(h, hash), number + 1};
+	uint32		pos = home_of(h, entry.hash);
 	uint32		steps = 0;
+	Slot		other;
 
 	Assert(number != MS_HASH_NONE);
 	Assert(h->used < room(h->nslots));
-	for (; slots[pos].number != 0; pos = next_pos(h, pos), steps++)
+	while ((other = get_slot(a, h, pos)).number != 0)
 	{
-		uint32		other = distance(h, slots, pos);
+		uint32		others = distance(h, other, pos);
 
 		/* The one farther from home stays or gets the place. */
-		if (other < steps)
+		if (others < steps)
 		{
-			MsHashSlot	swap = slots[pos];
-
-			slots[pos] = entry;
-			entry = swap;
-			steps = other;
+			put_slot(a, h, pos, entry);
+			entry = other;
+			steps = others;
 		}
+		pos = next_pos(h, pos);
+		steps++;
 	}
-	slots[pos] = entry;
+	put_slot(a, h, pos, entry);
 	h->used++;
 }
 
@@ -161,24 +237,26 @@ ms_hash_insert(MsArena *a, MsHashIndex *h, uint32 hash, uint32 number)
 void
 ms_hash_remove(MsArena *a, MsHashIndex *h, uint32 hash, uint32 number)
 {
-	MsHashSlot *slots = ms_ptr(a, h->slots);
-	uint32		pos = home_of(h, hash);
-	uint32		next;
+	uint32		pos = home_of(h, held_hash(h, hash));
+	Slot		empty = {0, 0};
+	Slot		slot;
 
-	while (slots[pos].number != number + 1 || slots[pos].hash != hash)
+	while ((slot = get_slot(a, h, pos)).number != number + 1)
 	{
-		Assert(slots[pos].number != 0);
+		Assert(slot.number != 0);
 		pos = next_pos(h, pos);
 	}
 	for (;;)
 	{
-		next = next_pos(h, pos);
-		if (slots[next].number == 0 || distance(h, slots, next) == 0)
+		uint32		next = next_pos(h, pos);
+
+		slot = get_slot(a, h, next);
+		if (slot.number == 0 || distance(h, slot, next) == 0)
 			break;
-		slots[pos] = slots[next];
+		put_slot(a, h, pos, slot);
 		pos = next;
 	}
-	memset(&slots[pos], 0, sizeof(MsHashSlot));
+	put_slot(a, h, pos, empty);
 	h->used--;
 }
 
@@ -186,8 +264,7 @@ ms_hash_remove(MsArena *a, MsHashIndex *h, uint32 hash, uint32 number)
 void
 ms_hash_free(MsArena *a, MsGroup *g, MsHashIndex *h)
 {
-	if (h->slots != 0)
-		ms_arena_free(a, g, h->slots, (Size) h->nslots * sizeof(MsHashSlot));
+	ms_vec_free(a, g, &h->slots);
 	memset(h, 0, sizeof(*h));
 }
 
@@ -195,24 +272,27 @@ ms_hash_free(MsArena *a, MsGroup *g, MsHashIndex *h)
 bool
 ms_hash_is_valid(const MsArena *a, const MsHashIndex *h, const char **why)
 {
-	const MsHashSlot *slots;
 	uint32		used = 0;
 	uint32		pos;
 
-	*why = "a hash index without slots has entries";
-	if (h->slots == 0)
-		return h->nslots == 0 && h->used == 0;
-	slots = ms_ptr(a, h->slots);
 	for (pos = 0; pos < h->nslots; pos++)
 	{
 		uint32		next = next_pos(h, pos);
+		Slot		here;
+		Slot		behind;
 
-		if (slots[pos].number != 0)
+		*why = "a hash index has no slots";
+		if (ms_vec_at(a, &h->slots, pos) == NULL ||
+			ms_vec_at(a, &h->slots, next) == NULL)
+			return false;
+		here = get_slot(a, h, pos);
+		behind = get_slot(a, h, next);
+		if (here.number != 0)
 			used++;
 		*why = "an entry of a hash index cannot be found";
-		if (slots[next].number != 0 && distance(h, slots, next) > 0 &&
-			(slots[pos].number == 0 ||
-			 distance(h, slots, pos) + 1 < distance(h, slots, next)))
+		if (behind.number != 0 && distance(h, behind, next) > 0 &&
+			(here.number == 0 ||
+			 distance(h, here, pos) + 1 < distance(h, behind, next)))
 			return false;
 	}
 	*why = "a hash index counts its entries wrongly";

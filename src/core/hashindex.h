@@ -14,23 +14,23 @@
 #ifndef MS_HASHINDEX_H
 #define MS_HASHINDEX_H
 
-#include "core/arena.h"
+#include "core/vec.h"
 
 #define MS_HASH_NONE	PG_UINT32_MAX
-
-typedef struct MsHashSlot
-{
-	uint32		hash;
-	uint32		number;			/* plus one; 0 if the slot is empty */
-} MsHashSlot;
 
 /* Embedded by the caller; all zeroes is an empty index.  Under its lock. */
 typedef struct MsHashIndex
 {
-	MsRef		slots;			/* MsHashSlot[nslots] */
+	MsVec		slots;			/* of 4 or 8 bytes: hash, number plus one */
 	uint32		nslots;
 	uint32		used;
 } MsHashIndex;
+
+/*
+ * Gives the hash of a number again; called when an index outgrows short slots,
+ * which do not hold all of it.
+ */
+typedef uint32 (*MsRehash) (const void *arg, uint32 number);
 
 /* Where a search stands; begin with all zeroes. */
 typedef struct MsHashSearch
@@ -42,7 +42,7 @@ typedef struct MsHashSearch
 extern uint32 ms_hash_next(const MsArena *a, const MsHashIndex *h, uint32 hash,
 						   MsHashSearch *search);
 extern bool ms_hash_reserve(MsArena *a, MsGroup *g, MsHashIndex *h,
-							uint32 more, int flags);
+							MsRehash rehash, const void *arg, int flags);
 extern void ms_hash_insert(MsArena *a, MsHashIndex *h, uint32 hash,
 						   uint32 number);
 extern void ms_hash_remove(MsArena *a, MsHashIndex *h, uint32 hash,

@@ -8,8 +8,10 @@
  * once, whichever labels have it, counted by the series that use it; a series is
  * a generation number and one code of four bytes per label.  Values of up to
  * four bytes (booleans, integers, enums, short names) lie in the dictionary's
- * entry itself.  So a series costs 14 bytes plus 4 for each label, and a distinct
- * value costs 22 bytes plus its own, rounded up to 16.
+ * entry itself.  Codes are two bytes long as long as there are fewer than 65535
+ * values.  So a series of a small table costs 9 bytes plus 2 for each label, one
+ * of a large table 14 plus 4 for each; and a distinct value costs 17 or 22
+ * bytes plus its own, rounded up to 16.
  *
  * Two hash indexes lead from values to codes and from tuples to series.  The
  * hash of a tuple is one over its values, not over its codes, so that it can be
@@ -38,20 +40,22 @@
 
 #include "core/labels.h"
 
-#define INLINE_BYTES	4		/* values up to here lie in their entry */
-#define SEGMENT_BYTES	4064	/* at most, of both vectors */
+#define INLINE_BYTES		4	/* values up to here lie in their entry */
+#define SEGMENT_BYTES		1024	/* at most, of both vectors */
+#define MAX_WIDTH			PG_INT16_MAX
+#define SHORT_MISSING		PG_UINT16_MAX	/* MS_CODE_MISSING in two bytes */
 
 StaticAssertDecl(sizeof(MsLabelEntry) == 12, "a dictionary entry takes 12 bytes");
 
-/* A series: dense elements of 4 + 4 * width bytes. */
+/*
+ * A series.  If its id is free, the first four bytes of codes are the next free
+ * id plus one, or 0.
+ */
 typedef struct MsTuple
 {
 	uint32		generation;		/* odd if the series is held */
-	uint32		codes[FLEXIBLE_ARRAY_MEMBER];	/* free: [0] is the next free
-												 * id plus one, or 0 */
+	uint32		codes[FLEXIBLE_ARRAY_MEMBER];	/* uint16 or uint32 */
 } MsTuple;
-
-#define TUPLE_SIZE(width)	(offsetof(MsTuple, codes) + (width) * sizeof(uint32))
 
 /* ---- hashing ---- */
 
@@ -133,6 +137,13 @@ ms_labels_hash(const MsLabelValue *labels, int n)
 
 /* ---- the dictionary ---- */
 
+/* What a rehash callback gets. */
+typedef struct RehashArg
+{
+	const MsArena *a;
+	const void *of;			/* dictionary or series table */
+} RehashArg;
+
 static inline MsLabelEntry *
 dict_entry(const MsArena *a, const MsLabelDict *d, uint32 code)
 {
@@ -176,16 +187,27 @@ dict_find(const MsArena *a, const MsLabelDict *d, const uint8 *bytes,
 	return 0;
 }
 
+static uint32
+rehash_value(const void *arg, uint32 i)
+{
+	const RehashArg *r = arg;
+	const MsLabelEntry *e = dict_entry(r->a, r->of, i + 1);
+
+	return dict_hash(entry_bytes(r->a, e), e->len);
+}
+
 /* A new value, used once.  0, with nothing changed, if memory is full. */
 static uint32
 dict_add(MsArena *a, MsGroup *g, MsLabelDict *d, const uint8 *bytes,
 		 uint32 len, uint32 hash, int flags)
 {
 	uint32		code = d->free != 0 ? d->free : d->limit + 1;
+	RehashArg	arg = {a, d};
 	MsLabelEntry *e;
 	MsRef		ref = 0;
 
-	if (code == MS_CODE_MISSING || !ms_hash_reserve(a, g, &d->index, 1, flags))
+	if (code == MS_CODE_MISSING ||
+		!ms_hash_reserve(a, g, &d->index, rehash_value, &arg, flags))
 		return 0;
 	e = ms_vec_ensure(a, g, &d->values, code - 1, flags);
 	if (e == NULL)
@@ -269,6 +291,48 @@ live_tuple(const MsArena *a, const MsSeriesTable *st, uint32 sid)
 	return t;
 }
 
+/* The bytes of a tuple; never too short for the chain of free ids. */
+static inline uint32
+tuple_size(uint32 width, uint32 code_size)
+{
+	return offsetof(MsTuple, codes) +
+		Max(width * code_size + 2, (uint32) 4) / 4 * 4;
+}
+
+static inline uint32
+get_code(const MsSeriesTable *st, const MsTuple *t, uint32 i)
+{
+	uint16		code;
+
+	if (st->code_size == sizeof(uint32))
+		return t->codes[i];
+	code = ((const uint16 *) t->codes)[i];
+	return code == SHORT_MISSING ? MS_CODE_MISSING : code;
+}
+
+static inline void
+set_code(const MsSeriesTable *st, MsTuple *t, uint32 i, uint32 code)
+{
+	if (st->code_size == sizeof(uint32))
+		t->codes[i] = code;
+	else
+	{
+		Assert(code < SHORT_MISSING || code == MS_CODE_MISSING);
+		((uint16 *) t->codes)[i] = (uint16) code;
+	}
+}
+
+/* How many labels a series has. */
+static inline uint32
+tuple_length(const MsSeriesTable *st, const MsTuple *t)
+{
+	uint32		n = 0;
+
+	while (n < st->width && get_code(st, t, n) != MS_CODE_MISSING)
+		n++;
+	return n;
+}
+
 /* The longest segment, in elements, that is not too long. */
 static int
 segment_log2(uint32 elem_size)
@@ -280,39 +344,45 @@ segment_log2(uint32 elem_size)
 	return log2;
 }
 
-/* ms_labels_hash of a tuple's labels: it is kept in the index only. */
+/* ms_labels_hash of a series' labels: it is kept in the index only. */
 static uint32
 tuple_hash(const MsArena *a, const MsSeriesTable *st, const MsTuple *t)
 {
-	uint32		n = 0;
+	uint32		n = tuple_length(st, t);
 	uint32		i;
-	uint64		h;
+	uint64		h = hash_tuple_begin(n);
 
-	while (n < st->width && t->codes[n] != MS_CODE_MISSING)
-		n++;
-	h = hash_tuple_begin(n);
 	for (i = 0; i < n; i++)
 	{
 		MsLabelValue label;
 
-		ms_label_of_code(a, st, t->codes[i], &label);
+		ms_label_of_code(a, st, get_code(st, t, i), &label);
 		h = hash_tuple_next(h, &label);
 	}
 	return hash_tuple_end(h);
+}
+
+static uint32
+rehash_tuple(const void *arg, uint32 sid)
+{
+	const RehashArg *r = arg;
+
+	return tuple_hash(r->a, r->of, live_tuple(r->a, r->of, sid));
 }
 
 static bool
 tuple_equals(const MsArena *a, const MsSeriesTable *st, const MsTuple *t,
 			 const MsLabelValue *labels, int nlabels)
 {
-	int			i;
+	uint32		i;
 
 	if ((uint32) nlabels > st->width ||
-		((uint32) nlabels < st->width && t->codes[nlabels] != MS_CODE_MISSING))
+		((uint32) nlabels < st->width &&
+		 get_code(st, t, (uint32) nlabels) != MS_CODE_MISSING))
 		return false;
-	for (i = 0; i < nlabels; i++)
+	for (i = 0; i < (uint32) nlabels; i++)
 	{
-		uint32		code = t->codes[i];
+		uint32		code = get_code(st, t, i);
 
 		if (code == MS_CODE_MISSING ||
 			(code == MS_CODE_NULL) != labels[i].isnull)
@@ -345,36 +415,78 @@ ms_series_find(const MsArena *a, const MsSeriesTable *st,
 }
 
 /*
- * Make tuples wide enough for nlabels codes, copying those there are.  false,
- * with nothing changed, if memory is full.
+ * Make room in tuples for nlabels codes, and for codes that a further nlabels
+ * values may need, copying the tuples there are if they have to be longer.
+ * false, with nothing changed, if memory is full.
  */
 static bool
-widen(MsArena *a, MsGroup *g, MsSeriesTable *st, int nlabels, int flags)
+lengthen_tuples(MsArena *a, MsGroup *g, MsSeriesTable *st, int nlabels,
+				int flags)
 {
-	MsVec		wide;
-	uint32		width = (uint32) Max(nlabels, 1);
+	MsSeriesTable to = *st;
+	uint32		size;
 	uint32		sid;
 	uint32		i;
 
-	if (width <= st->width)
+	to.width = (uint16) Max(nlabels, st->width);
+	to.code_size = st->dict.limit + (uint32) nlabels < SHORT_MISSING ?
+		Max(sizeof(uint16), st->code_size) : sizeof(uint32);
+	if (to.width == st->width && to.code_size == st->code_size)
 		return true;
-	ms_vec_init(&wide, TUPLE_SIZE(width), segment_log2(TUPLE_SIZE(width)));
+
+	size = tuple_size(to.width, to.code_size);
+	ms_vec_init(&to.tuples, size, segment_log2(size));
 	for (sid = 0; sid < st->limit; sid++)
 	{
-		MsTuple    *to = ms_vec_ensure(a, g, &wide, sid, flags);
+		const MsTuple *old = tuple_at(a, st, sid);
+		MsTuple    *t = ms_vec_ensure(a, g, &to.tuples, sid, flags);
 
-		if (to == NULL)
+		if (t == NULL)
 		{
-			ms_vec_free(a, g, &wide);
+			ms_vec_free(a, g, &to.tuples);
 			return false;
 		}
-		memcpy(to, tuple_at(a, st, sid), TUPLE_SIZE(st->width));
-		for (i = st->width; i < width; i++)
-			to->codes[i] = MS_CODE_MISSING;
+		t->generation = old->generation;
+		if (old->generation % 2 == 0)
+			t->codes[0] = old->codes[0];
+		else
+		{
+			for (i = 0; i < to.width; i++)
+				set_code(&to, t, i, i < st->width ? get_code(st, old, i) :
+						 MS_CODE_MISSING);
+		}
 	}
 	ms_vec_free(a, g, &st->tuples);
-	st->tuples = wide;
-	st->width = width;
+	*st = to;
+	return true;
+}
+
+/* Fill in a tuple.  false, with no value used, if memory is full. */
+static bool
+fill_tuple(MsArena *a, MsGroup *g, MsSeriesTable *st, MsTuple *t,
+		   const MsLabelValue *labels, uint32 nlabels, int flags)
+{
+	uint32		i;
+
+	for (i = 0; i < st->width; i++)
+	{
+		uint32		code = MS_CODE_MISSING;
+
+		if (i < nlabels && labels[i].isnull)
+			code = MS_CODE_NULL;
+		else if (i < nlabels)
+		{
+			Assert(labels[i].len <= MS_MAX_LABEL_BYTES);
+			code = dict_use(a, g, &st->dict, &labels[i], flags);
+			if (code == 0)
+			{
+				while (i-- > 0)
+					dict_unuse(a, g, &st->dict, get_code(st, t, i));
+				return false;
+			}
+		}
+		set_code(st, t, i, code);
+	}
 	return true;
 }
 
@@ -390,42 +502,26 @@ ms_series_add(MsArena *a, MsGroup *g, MsSeriesTable *st,
 			  const MsLabelValue *labels, int nlabels, uint32 hash, int flags)
 {
 	uint32		sid = st->free != 0 ? st->free - 1 : st->limit;
-	uint32		next_free = 0;
+	RehashArg	arg = {a, st};
+	uint32		next_free;
 	MsTuple    *t;
-	uint32		i;
 
-	Assert(nlabels >= 0);
+	Assert(nlabels >= 0 && nlabels <= MAX_WIDTH);
 	Assert(ms_series_find(a, st, labels, nlabels, hash) == MS_NO_SERIES);
 	if (st->dict.values.elem_size == 0)
 		ms_vec_init(&st->dict.values, sizeof(MsLabelEntry),
 					segment_log2(sizeof(MsLabelEntry)));
-	if (sid == MS_NO_SERIES || !widen(a, g, st, nlabels, flags) ||
-		!ms_hash_reserve(a, g, &st->index, 1, flags))
+	if (sid == MS_NO_SERIES || !lengthen_tuples(a, g, st, nlabels, flags) ||
+		!ms_hash_reserve(a, g, &st->index, rehash_tuple, &arg, flags))
 		return MS_NO_SERIES;
 	t = ms_vec_ensure(a, g, &st->tuples, sid, flags);
 	if (t == NULL)
 		return MS_NO_SERIES;
-	if (st->free != 0)
-		next_free = t->codes[0];
-
-	for (i = 0; i < st->width; i++)
+	next_free = t->codes[0];
+	if (!fill_tuple(a, g, st, t, labels, (uint32) nlabels, flags))
 	{
-		if (i >= (uint32) nlabels)
-			t->codes[i] = MS_CODE_MISSING;
-		else if (labels[i].isnull)
-			t->codes[i] = MS_CODE_NULL;
-		else
-		{
-			Assert(labels[i].len <= MS_MAX_LABEL_BYTES);
-			t->codes[i] = dict_use(a, g, &st->dict, &labels[i], flags);
-			if (t->codes[i] == 0)
-			{
-				while (i-- > 0)
-					dict_unuse(a, g, &st->dict, t->codes[i]);
-				t->codes[0] = next_free;
-				return MS_NO_SERIES;
-			}
-		}
+		t->codes[0] = next_free;
+		return MS_NO_SERIES;
 	}
 
 	/* Nothing fails from here on. */
@@ -453,7 +549,7 @@ ms_series_release(MsArena *a, MsGroup *g, MsSeriesTable *st, uint32 sid)
 
 	ms_hash_remove(a, &st->index, tuple_hash(a, st, t), sid);
 	for (i = 0; i < st->width; i++)
-		dict_unuse(a, g, &st->dict, t->codes[i]);
+		dict_unuse(a, g, &st->dict, get_code(st, t, i));
 	t->generation++;
 	t->codes[0] = st->free;
 	st->free = sid + 1;
@@ -492,13 +588,11 @@ ms_series_codes(const MsArena *a, const MsSeriesTable *st, uint32 sid,
 				uint32 *out, int max)
 {
 	const MsTuple *t = live_tuple(a, st, sid);
-	uint32		n;
+	uint32		n = tuple_length(st, t);
+	uint32		i;
 
-	for (n = 0; n < st->width && t->codes[n] != MS_CODE_MISSING; n++)
-	{
-		if (n < (uint32) max)
-			out[n] = t->codes[n];
-	}
+	for (i = 0; i < Min(n, (uint32) max); i++)
+		out[i] = get_code(st, t, i);
 	return (int) n;
 }
 
@@ -531,13 +625,11 @@ ms_series_labels(const MsArena *a, const MsSeriesTable *st, uint32 sid,
 				 MsLabelValue *out, int max)
 {
 	const MsTuple *t = live_tuple(a, st, sid);
-	uint32		n;
+	uint32		n = tuple_length(st, t);
+	uint32		i;
 
-	for (n = 0; n < st->width && t->codes[n] != MS_CODE_MISSING; n++)
-	{
-		if (n < (uint32) max)
-			ms_label_of_code(a, st, t->codes[n], &out[n]);
-	}
+	for (i = 0; i < Min(n, (uint32) max); i++)
+		ms_label_of_code(a, st, get_code(st, t, i), &out[i]);
 	return (int) n;
 }
 
@@ -622,7 +714,7 @@ tuple_is_valid(const MsArena *a, const MsSeriesTable *st, const MsTuple *t,
 
 	for (i = 0; i < st->width; i++)
 	{
-		uint32		code = t->codes[i];
+		uint32		code = get_code(st, t, i);
 
 		*why = "a series has a label behind a missing one";
 		if (missing && code != MS_CODE_MISSING)

@@ -68,9 +68,10 @@ typedef struct MsLabelDict
 typedef struct MsSeriesTable
 {
 	MsLabelDict dict;
-	MsVec		tuples;			/* by series id: generation, then codes */
+	MsVec		tuples;			/* MsTuple by series id */
 	MsHashIndex index;			/* from a tuple's hash to series id */
-	uint32		width;			/* codes in an element of tuples */
+	uint16		code_size;		/* bytes of a code in a tuple: 2 or 4 */
+	uint16		width;			/* codes in a tuple */
 	uint32		count;			/* series held */
 	uint32		limit;			/* ids ever given out */
 	uint32		free;			/* first id to use again, plus one; or 0 */
