@@ -26,10 +26,10 @@
 
 #include "exec/scan.h"
 
-#define VALUE_COST		(0.1 * cpu_operator_cost)	/* decoding one value or time */
-#define CHUNK_COST		(10.0 * cpu_operator_cost)	/* finding and copying a chunk */
-#define SERIES_COST		(2.0 * cpu_operator_cost)	/* looking at a series' labels */
-#define ROW_COST		(0.5 * cpu_tuple_cost)	/* handing out a row */
+#define VALUE_COST		(0.1 * cpu_operator_cost)	/* decode a value or time */
+#define CHUNK_COST		(10.0 * cpu_operator_cost)	/* find and copy a chunk */
+#define SERIES_COST		(2.0 * cpu_operator_cost)	/* look at labels */
+#define ROW_COST		(0.5 * cpu_tuple_cost)	/* hand out a row */
 
 /* How PostgreSQL expects the leader to share in the work. */
 static double

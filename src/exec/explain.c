@@ -39,13 +39,13 @@ show_conditions(const char *label, List *exprs, CustomScanState *node, List *anc
 				ExplainState *es)
 {
 	List	   *context;
-	char	   *text;
+	char	   *shown;
 
 	if (exprs == NIL)
 		return;
 	context = set_deparse_context_plan(es->deparse_cxt, node->ss.ps.plan, ancestors);
-	text = deparse_expression((Node *) make_ands_explicit(exprs), context, es->verbose, false);
-	ExplainPropertyText(label, text, es);
+	shown = deparse_expression((Node *) make_ands_explicit(exprs), context, es->verbose, false);
+	ExplainPropertyText(label, shown, es);
 }
 
 /* One line "What: read=1 skipped=2" of text, two properties otherwise. */
@@ -75,7 +75,7 @@ show_counters(MsScanState *state, ExplainState *es)
 			n[i] += pg_atomic_read_u64(&state->shared->counters[i]);
 	}
 
-	/* It never ran, or only where we cannot see it: say nothing rather than zero. */
+	/* It never ran, or only out of our sight: nothing is better than zero. */
 	if (n[MS_COUNT_STARTS] == 0)
 		return;
 

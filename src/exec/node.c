@@ -37,10 +37,10 @@
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
 #include "pgstat.h"
-#include "storage/predicate.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "am/serial.h"
 #include "am/write.h"
 #include "core/valuecodec.h"
 #include "exec/exec.h"
@@ -188,8 +188,7 @@ start_scan(MsScanState *state)
 	state->started = true;
 	state->done = true;
 	state->counters[MS_COUNT_STARTS]++;
-	ms_write_flush(&state->desc->key);
-	PredicateLockRelation(rel, estate->es_snapshot);
+	ms_begin_read(rel, estate->es_snapshot);
 	pgstat_count_heap_scan(rel);
 
 	/* What we allocate lives as long as the query, not as long as a row. */

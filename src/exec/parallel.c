@@ -31,7 +31,7 @@
 #include "exec/scan.h"
 
 #define MAX_BATCH	64			/* series claimed at a time */
-#define SHARES		16			/* batches per process, where there are enough series */
+#define SHARES		16			/* batches per process, if series suffice */
 
 /* Adds what the cursor did since last time to the counters. */
 static void

@@ -54,7 +54,7 @@ typedef enum MsExprKind
 typedef struct MsPlanRel
 {
 	AttrNumber	time_att;
-	Bitmapset  *label_atts;		/* attribute numbers, offset as pull_varattnos has them */
+	Bitmapset  *label_atts;		/* offset as pull_varattnos has them */
 	MsTableStats stats;
 } MsPlanRel;
 
@@ -119,7 +119,7 @@ typedef struct MsScanState
 
 	/* Constant after begin. */
 	MsRelDesc  *desc;			/* owned; its table is refreshed at rescan */
-	List	   *exprs[MS_NUM_EXPR_KINDS];	/* borrowed from the plan, for EXPLAIN */
+	List	   *exprs[MS_NUM_EXPR_KINDS];	/* borrowed, for EXPLAIN */
 	ExprState  *safe_qual;		/* NULL: none */
 	ExprState  *label_qual;		/* NULL: none */
 	bool		analyze;		/* somebody will look at the counters */
@@ -144,14 +144,14 @@ typedef struct MsScanState
 	/* The rows at hand. */
 	MsRows		rows;			/* the cursor's */
 	int			row;
-	Datum	   *template_values;	/* a row of the current series, with its labels */
+	Datum	   *template_values;	/* a row with the labels at hand */
 	bool	   *template_isnull;
 
 	/* Bookkeeping. */
 	MsScanShared *shared;		/* borrowed; NULL: not parallel */
 	MsCursorStats seen;			/* of the cursor, as far as counted */
 	uint64		counters[MS_NUM_SCAN_COUNTERS]; /* not yet added to shared */
-	uint64		totals[MS_NUM_SCAN_COUNTERS];	/* of parallel scans that ended */
+	uint64		totals[MS_NUM_SCAN_COUNTERS];	/* of shared scans that ended */
 } MsScanState;
 
 /* node.c */
