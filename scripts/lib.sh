@@ -77,11 +77,16 @@ tally_begin()
 	fi
 }
 
-# tally SUITE PASSED FAILED [SKIPPED]
+# tally SUITE PASSED FAILED [SKIPPED].  A suite that ran no test has failed.
 tally()
 {
-	echo "$1 $2 $3 ${4:-0}" >>"$MS_TALLY"
-	echo "== $1: $2 ok, $3 not ok, ${4:-0} skipped"
+	local failed=$3
+	if [ $(($2 + $3)) -eq 0 ]; then
+		echo "-- $1 ran no test"
+		failed=1
+	fi
+	echo "$1 $2 $failed ${4:-0}" >>"$MS_TALLY"
+	echo "== $1: $2 ok, $failed not ok, ${4:-0} skipped"
 }
 
 # Print the sum if this script began the tally.  Fails when a test failed or none ran.
