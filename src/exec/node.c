@@ -42,7 +42,6 @@
 
 #include "am/serial.h"
 #include "am/write.h"
-#include "core/valuecodec.h"
 #include "exec/exec.h"
 #include "exec/scan.h"
 
@@ -146,6 +145,8 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	state->template_isnull = palloc(sizeof(bool) * natts);
 	memset(state->template_isnull, true, sizeof(bool) * natts);
 	find_columns(state);
+	if (list_nth_int(cscan->custom_private, MS_PRIVATE_REFETCH) && estate->es_epq_active == NULL)
+		state->refetch = ms_refetch_begin(estate, RelationGetRelid(rel));
 }
 
 /* ---- starting, and starting again ---- */
@@ -255,16 +256,13 @@ fill_slot(MsScanState *state, TupleTableSlot *slot)
 	for (int i = 0; i < state->ncolumns; i++)
 	{
 		const MsScanColumn *col = &state->columns[i];
-		const bool *nulls = state->rows.nulls ? state->rows.nulls[col->ordinal] : NULL;
-		double		value;
 
-		if (nulls != NULL && nulls[row])
-			continue;
-		value = state->rows.values[col->ordinal][row];
-		slot->tts_values[col->att] = col->is_float4 ?
-			Float4GetDatum(ms_float4_narrow(value)) : Float8GetDatum(value);
-		slot->tts_isnull[col->att] = false;
+		ms_scan_value(&state->rows, row, col->ordinal, col->is_float4,
+					  &slot->tts_values[col->att], &slot->tts_isnull[col->att]);
 	}
+	if (state->refetch != NULL)
+		ms_refetch_tid(state->refetch, state->desc->table, state->sid, &state->rows, row,
+					   &slot->tts_tid);
 }
 
 /* ExecScan's access method. */

@@ -62,6 +62,22 @@ add_exprs(CustomScan *cscan, List *rinfos)
 	return cscan;
 }
 
+/* May rows be asked for again by ctid?  See refetch.c. */
+static bool
+may_refetch(PlannerInfo *root, Index rti)
+{
+	ListCell   *lc;
+
+	foreach(lc, root->rowMarks)
+	{
+		PlanRowMark *mark = lfirst_node(PlanRowMark, lc);
+
+		if (mark->rti == rti && mark->markType == ROW_MARK_REFERENCE)
+			return true;
+	}
+	return false;
+}
+
 static Plan *
 plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
 		  List *tlist, List *clauses, List *custom_plans)
@@ -85,6 +101,8 @@ plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
 	add_exprs(cscan, conds.safe);
 	add_exprs(cscan, conds.labels);
 	add_exprs(cscan, conds.times);
+	cscan->custom_private = lappend_int(cscan->custom_private,
+										may_refetch(root, rel->relid));
 
 	return &cscan->scan.plan;
 }

@@ -10,6 +10,7 @@
  * node.c		runs a plan
  * series.c		goes from series to series
  * parallel.c	lets several processes share one scan
+ * refetch.c	finds a row again, by its tid
  * explain.c	shows it
  *
  *-------------------------------------------------------------------------
@@ -23,6 +24,7 @@
 #include "nodes/pathnodes.h"
 
 #include "am/reldesc.h"
+#include "core/valuecodec.h"
 #include "store/cursor.h"
 
 #define MS_SCAN_NAME	"MemseriesScan"
@@ -41,7 +43,7 @@ typedef struct MsConditions
 	List	   *rest;			/* PostgreSQL evaluates these, row by row */
 } MsConditions;
 
-/* The kinds in the order in which a plan's custom_exprs has them; custom_private has their numbers. */
+/* The kinds in the order in which a plan's custom_exprs has them. */
 typedef enum MsExprKind
 {
 	MS_EXPR_SAFE = 0,
@@ -49,6 +51,12 @@ typedef enum MsExprKind
 	MS_EXPR_TIME,
 	MS_NUM_EXPR_KINDS
 } MsExprKind;
+
+/*
+ * A plan's custom_private is a list of integers: how many expressions there
+ * are of each kind, then whether rows may have to be fetched again.
+ */
+#define MS_PRIVATE_REFETCH	MS_NUM_EXPR_KINDS
 
 /* What the planner needs to know of a relation, gathered once per relation and query. */
 typedef struct MsPlanRel
@@ -105,6 +113,8 @@ typedef struct MsScanShared
 	pg_atomic_uint64 counters[MS_NUM_SCAN_COUNTERS];
 } MsScanShared;
 
+typedef struct MsRefetch MsRefetch;
+
 /* One needed value column. */
 typedef struct MsScanColumn
 {
@@ -140,6 +150,7 @@ typedef struct MsScanState
 	uint32		limit;			/* series ids are below this */
 	uint32		next;			/* next series of ours... */
 	uint32		claimed;		/* ...which ends here */
+	uint32		sid;			/* the series at hand */
 
 	/* The rows at hand. */
 	MsRows		rows;			/* the cursor's */
@@ -148,11 +159,27 @@ typedef struct MsScanState
 	bool	   *template_isnull;
 
 	/* Bookkeeping. */
+	MsRefetch  *refetch;		/* owned by the query; NULL: not needed */
 	MsScanShared *shared;		/* borrowed; NULL: not parallel */
 	MsCursorStats seen;			/* of the cursor, as far as counted */
 	uint64		counters[MS_NUM_SCAN_COUNTERS]; /* not yet added to shared */
 	uint64		totals[MS_NUM_SCAN_COUNTERS];	/* of shared scans that ended */
 } MsScanState;
+
+/* Sets what row number `row` has for a needed value. */
+static inline void
+ms_scan_value(const MsRows *rows, int row, int ordinal, bool is_float4,
+			  Datum *value, bool *isnull)
+{
+	const bool *nulls = rows->nulls ? rows->nulls[ordinal] : NULL;
+	double		v;
+
+	*isnull = nulls != NULL && nulls[row];
+	if (*isnull)
+		return;
+	v = rows->values[ordinal][row];
+	*value = is_float4 ? Float4GetDatum(ms_float4_narrow(v)) : Float8GetDatum(v);
+}
 
 /* node.c */
 extern const CustomScanMethods ms_scan_methods;
@@ -168,6 +195,11 @@ extern void ms_scan_initialize_dsm(CustomScanState *node, ParallelContext *pcxt,
 extern void ms_scan_reinitialize_dsm(CustomScanState *node, ParallelContext *pcxt, void *coordinate);
 extern void ms_scan_initialize_worker(CustomScanState *node, shm_toc *toc, void *coordinate);
 extern void ms_scan_shutdown(CustomScanState *node);
+
+/* refetch.c */
+extern MsRefetch *ms_refetch_begin(EState *estate, Oid relid);
+extern void ms_refetch_tid(MsRefetch *refetch, MsTable *table, uint32 sid,
+						   const MsRows *rows, int row, ItemPointer tid);
 
 /* explain.c */
 extern void ms_scan_explain(CustomScanState *node, List *ancestors, struct ExplainState *es);

@@ -171,6 +171,7 @@ ms_scan_next_series(MsScanState *state)
 	{
 		uint32		sid = state->next++;
 
+		state->sid = sid;
 		CHECK_FOR_INTERRUPTS();
 		if (!load_labels(state, sid))
 			continue;
