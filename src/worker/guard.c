@@ -1,0 +1,365 @@
+/*-------------------------------------------------------------------------
+ *
+ * guard.c
+ *	  The guard: restores at the start, takes snapshots, keeps the gate.
+ *
+ * The guard is the only process that touches snapshot files.  Its life:
+ *
+ *	start		restores what the files hold; then the store is ready, and
+ *				whoever waited goes on.  If the store is ready already, the
+ *				former guard ended alone, and there is nothing to restore.
+ *	running		takes a snapshot after each checkpoint has begun (a new redo
+ *				pointer), and when memseries.snapshot() asks for one.
+ *	stop		on SIGTERM: closes the gate, lets transactions that have
+ *				written finish, takes the final snapshot, ends.
+ *
+ * The gate is the store's state.  Writers look at it under table->lock, at each
+ * append.  The guard first closes it and then takes and releases the lock of each
+ * table: whoever saw it open has appended by then, everybody later sees it closed and
+ * aborts.  So the final snapshot has all that will ever commit, and an orderly stop
+ * loses nothing, whatever order the postmaster's signals arrive in.  Without a
+ * guard the gate is closed: what was written then could not survive a stop.
+ *
+ * SIGTERM may also come from pg_terminate_backend().  Then the postmaster
+ * starts a new guard a second later, which opens the gate again.
+ *
+ * A dead postmaster is treated like SIGTERM: backends notice by themselves,
+ * and the files are as good as after an orderly stop.
+ *
+ * The guard never runs a transaction of its own: a worker that holds up checkpoints
+ * until its snapshot is durable must not (its lxid would change), and this
+ * one is meant to become that.  The snapshot it reads by is taken bare, see
+ * store/snapshot.c.
+ *
+ * A round that fails is tried again after a while; requests that waited for it
+ * are told.  The final snapshot is tried more often, and given up at last: then what
+ * was written since the last good one is lost, and the log says so.
+ *
+ * During recovery, that is on a standby, the guard only restores.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/condition_variable.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "store/snapshot.h"
+#include "store/table.h"
+#include "worker/worker.h"
+
+#define POLL_MS				1000	/* for redo pointers that nobody told of */
+#define ERROR_SLEEP_MS		500
+#define RETRY_MS			10000	/* after a failed round */
+#define WRITERS_WAIT_MS		10000	/* for transactions to end, at the stop */
+#define WRITERS_POLL_MS		10
+#define FINAL_RETRY_MS		1000
+#define FINAL_TRIES			30
+#define REQUEST_POLL_MS		1000
+#define REQUEST_TRIES		10	/* that many times without a guard: give up */
+
+/* The guard's own state, which outlives an ERROR in its loop. */
+static bool stopping = false;
+static bool gate_closed = false;
+static int	final_failures = 0;
+static XLogRecPtr covered = InvalidXLogRecPtr;	/* redo pointer whose snapshot
+												 * is done */
+static uint64 serving = 0;		/* request that the round under way is to
+								 * serve; 0: no round is under way */
+static TimestampTz retry_at = 0;	/* after a failed round; 0: none */
+
+static MsStoreState
+store_state(void)
+{
+	return (MsStoreState) pg_atomic_read_u32(&ms_store->state);
+}
+
+static bool
+stop_requested(void)
+{
+	return ShutdownRequestPending || stopping;
+}
+
+/* Nobody writes without a guard.  Registered for the guard's exit. */
+static void
+guard_exit(int code, Datum arg)
+{
+	if (store_state() == MS_STORE_READY)
+		ms_store_set_state(MS_STORE_CLOSED);
+	ConditionVariableBroadcast(&ms_store->snap_cv);
+}
+
+/*
+ * Start
+ */
+
+static void
+open_store(void)
+{
+	MsSnapshotStats stats;
+
+	if (store_state() == MS_STORE_CLOSED)
+	{
+		ms_store_set_state(MS_STORE_READY);
+		return;
+	}
+	ms_store_set_state(MS_STORE_RESTORING);
+	if (!ms_snapshot_restore(stop_requested, &stats))
+		return;
+	covered = RecoveryInProgress() ? InvalidXLogRecPtr : GetRedoRecPtr();
+	ms_store_set_state(MS_STORE_READY);
+	ms_worker_round(MS_GUARD);
+	if (stats.written + stats.aside + stats.removed > 0)
+		ereport(LOG,
+				(errmsg("memseries restored %u windows (%llu kB)", stats.windows,
+						(unsigned long long) (stats.bytes / 1024)),
+				 errdetail("%u files were set aside, and %u removed because they are no longer needed.",
+						   stats.aside, stats.removed)));
+}
+
+/*
+ * Running
+ */
+
+static void
+end_round(bool ok)
+{
+	if (serving == 0)
+		return;
+	if (!ok)
+		pg_atomic_write_u64(&ms_store->snap_failed, serving - 1);
+	pg_atomic_write_u64(&ms_store->snap_done, serving - 1);
+	serving = 0;
+	ConditionVariableBroadcast(&ms_store->snap_cv);
+}
+
+/* Takes a snapshot if there is a reason to. */
+static void
+take_snapshot(void)
+{
+	MsSnapshotStats stats;
+	uint64		requested = pg_atomic_read_u64(&ms_store->snap_requested);
+	bool		asked = requested > pg_atomic_read_u64(&ms_store->snap_done);
+	XLogRecPtr	redo = GetRedoRecPtr();
+
+	if (!asked && redo == covered)
+		return;
+	if (!asked && retry_at > GetCurrentTimestamp())
+		return;
+	serving = requested + 1;
+	ms_snapshot_write(false, &stats);
+	covered = redo;
+	retry_at = 0;
+	ms_worker_round(MS_GUARD);
+	end_round(true);
+	ereport(DEBUG1,
+			(errmsg_internal("memseries snapshot: %u windows, %u files written (%llu bytes), %u removed",
+							 stats.windows, stats.written,
+							 (unsigned long long) stats.bytes, stats.removed)));
+}
+
+/*
+ * Stop
+ */
+
+static void
+close_gate(void)
+{
+	ms_store_set_state(MS_STORE_CLOSED);
+	for (int i = 0; i < ms_store->max_tables; i++)
+	{
+		MsTable    *table = &ms_store->tables[i];
+
+		ms_lock(table->lock, MS_RANK_TABLE);
+		ms_unlock(table->lock);
+	}
+	gate_closed = true;
+}
+
+/*
+ * Waits for transactions that have written to end: they were told to, as we
+ * were.  If they do not, the final snapshot takes what they have written, to be judged
+ * when it is read.
+ */
+static void
+wait_for_writers(void)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													WRITERS_WAIT_MS);
+
+	ms_worker_report(MS_GUARD, "waiting for writers", 0, 0);
+	while (ms_snapshot_has_writers() && GetCurrentTimestamp() < until)
+	{
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(WRITERS_POLL_MS * 1000L);
+	}
+}
+
+/* Ends the process, if all goes well; after an ERROR it is called again. */
+static void
+stop(void)
+{
+	MsSnapshotStats stats;
+
+	stopping = true;
+	if (store_state() < MS_STORE_READY || RecoveryInProgress())
+		proc_exit(1);
+	if (!gate_closed)
+		close_gate();
+	wait_for_writers();
+	ms_snapshot_write(true, &stats);
+	ms_worker_round(MS_GUARD);
+	ereport(LOG,
+			(errmsg("memseries final snapshot: %u windows, %u files written (%llu kB)",
+					stats.windows, stats.written,
+					(unsigned long long) (stats.bytes / 1024))));
+	proc_exit(1);
+}
+
+static void
+after_failed_stop(void)
+{
+	if (++final_failures < FINAL_TRIES)
+	{
+		pg_usleep(FINAL_RETRY_MS * 1000L);
+		return;
+	}
+	ereport(WARNING,
+			(errmsg("memseries could not take its final snapshot"),
+			 errdetail("What was written to memseries tables since their last snapshot is lost.")));
+	proc_exit(1);
+}
+
+/*
+ * The loop
+ */
+
+static void
+run_once(void)
+{
+	int			rc;
+
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	ms_worker_reload();
+	if (stop_requested())
+		stop();
+	if (store_state() != MS_STORE_READY)
+		open_store();
+	else if (!RecoveryInProgress())
+		take_snapshot();
+	if (stop_requested())
+		return;
+
+	ms_worker_report(MS_GUARD, "idle", 0, 0);
+	rc = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_POSTMASTER_DEATH, POLL_MS,
+				   PG_WAIT_EXTENSION);
+	if (rc & WL_POSTMASTER_DEATH)
+		stopping = true;
+}
+
+void
+ms_guard_main(Datum arg)
+{
+	sigjmp_buf	jump;
+	MemoryContext cxt;
+
+	ms_worker_start(MS_GUARD);
+	before_shmem_exit(guard_exit, (Datum) 0);
+	cxt = AllocSetContextCreate(TopMemoryContext, "memseries guard",
+								ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(cxt);
+
+	if (sigsetjmp(jump, 1) != 0)
+	{
+		ms_worker_recover(MS_GUARD, cxt);
+		retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RETRY_MS);
+		end_round(false);
+		if (stopping)
+			after_failed_stop();
+		else
+			pg_usleep(ERROR_SLEEP_MS * 1000L);
+	}
+	PG_exception_stack = &jump;
+
+	for (;;)
+	{
+		run_once();
+		MemoryContextReset(cxt);
+	}
+}
+
+/*
+ * Snapshots on demand; in the backend that asks
+ */
+
+static bool
+guard_is_running(void)
+{
+	MsWorker   *worker = &ms_store->workers[MS_GUARD];
+	pid_t		pid;
+
+	SpinLockAcquire(&worker->mutex);
+	pid = worker->pid;
+	SpinLockRelease(&worker->mutex);
+	return pid != 0;
+}
+
+static void
+report_failed_snapshot(void)
+{
+	MsWorker   *worker = &ms_store->workers[MS_GUARD];
+	char		why[MS_WORKER_TEXT];
+
+	SpinLockAcquire(&worker->mutex);
+	memcpy(why, worker->last_error, sizeof(why));
+	SpinLockRelease(&worker->mutex);
+	ereport(ERROR,
+			(errcode(ERRCODE_IO_ERROR),
+			 errmsg("the memseries snapshot failed"),
+			 errdetail("%s", why)));
+}
+
+/* See worker.h. */
+void
+ms_snapshot_request_and_wait(void)
+{
+	uint64		ticket;
+	int			tries = 0;
+
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("recovery is in progress"),
+				 errhint("memseries snapshots cannot be taken during recovery.")));
+	ms_store_wait_ready();
+	ticket = pg_atomic_add_fetch_u64(&ms_store->snap_requested, 1);
+	ms_worker_wake(MS_GUARD);
+
+	ConditionVariablePrepareToSleep(&ms_store->snap_cv);
+	while (pg_atomic_read_u64(&ms_store->snap_done) < ticket)
+	{
+		tries = guard_is_running() ? 0 : tries + 1;
+		if (tries > REQUEST_TRIES)
+		{
+			ConditionVariableCancelSleep();
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the memseries guard worker is not running"),
+					 errhint("The server log tells why.")));
+		}
+		ConditionVariableTimedSleep(&ms_store->snap_cv, REQUEST_POLL_MS,
+									PG_WAIT_EXTENSION);
+	}
+	ConditionVariableCancelSleep();
+	if (pg_atomic_read_u64(&ms_store->snap_failed) >= ticket)
+		report_failed_snapshot();
+}
