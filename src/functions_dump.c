@@ -39,7 +39,7 @@
 #include "utils/snapmgr.h"
 
 #include "am/reldesc.h"
-#include "am/write.h"
+#include "am/serial.h"
 #include "dumpfile.h"
 #include "functions.h"
 #include "store/cursor.h"
@@ -500,9 +500,9 @@ ms_dump_table(PG_FUNCTION_ARGS)
 	check_rights(dump->rel);
 	check_target(path);
 
+	ms_begin_read(dump->rel, GetActiveSnapshot());
 	dump->desc = ms_reldesc_copy(dump->rel);
 	dump->tupdesc = RelationGetDescr(dump->rel);
-	ms_write_flush(&dump->desc->key);
 	dump->path = path;
 	dump->series_context = AllocSetContextCreate(CurrentMemoryContext, "memseries dump",
 												 ALLOCSET_DEFAULT_SIZES);

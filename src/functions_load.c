@@ -37,7 +37,6 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
-#include "storage/predicate.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -45,78 +44,14 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "am/reldesc.h"
-#include "am/write.h"
-#include "core/valuecodec.h"
-#include "dumpfile.h"
 #include "functions.h"
+#include "load.h"
 
 PG_FUNCTION_INFO_V1(ms_load_table);
 
-/* A label column of the file, and where it goes. */
-typedef struct LabelIn
-{
-	Form_pg_attribute att;		/* borrowed from the tupdesc */
-	int			ordinal;		/* in the table's slots */
-	Oid			ioparam;
-	FmgrInfo	input;
-} LabelIn;
-
-/* A value column of the file, and where it goes. */
-typedef struct ValueIn
-{
-	Form_pg_attribute att;
-	int			ordinal;
-	uint8		kind;
-} ValueIn;
-
-typedef struct Load
-{
-	Relation	rel;			/* borrowed */
-	TupleDesc	tupdesc;		/* borrowed */
-	MsRelDesc  *desc;			/* owned copy */
-	MsConfig	config;
-	CommandId	cid;
-	int64		lower;			/* times accepted: [lower, upper) */
-	int64		upper;
-
-	/* the file */
-	const char *path;
-	int			fd;
-	MsSnapFile	file;
-	uint8	   *section;
-	Size		section_cap;
-
-	/* columns of the file, in its order */
-	int			encoding;
-	int			nlabels;
-	LabelIn    *label_cols;
-	int			nvalues;
-	ValueIn    *value_cols;
-	bool		same_order;		/* values have the table's ordinals */
-	uint8	   *kinds;			/* [desc->nvalues], by ordinal */
-
-	/* of the series at hand */
-	bool		loading;		/* second pass */
-	bool		any_series;
-	uint32		sid;
-	MsSnapLabel *texts;			/* [nlabels] */
-	MsLabelValue *labels;		/* [desc->nlabels], in series_context */
-	MemoryContext series_context;
-	MemoryContext chunk_context;
-	MsCodecWork *work;
-
-	uint64		nseries;
-	uint64		nchunks;
-	uint64		nsamples;
-	uint64		nloaded;
-	uint64		nskipped;
-} Load;
-
-pg_noreturn static void corrupted(Load *load, const char *why);
-
-static void
-corrupted(Load *load, const char *why)
+/* See load.h. */
+void
+ms_load_corrupted(MsLoad *load, const char *why)
 {
 	if (load->file.version != 0 && load->file.version != MS_SNAP_VERSION)
 		ereport(ERROR,
@@ -195,7 +130,7 @@ check_table(Relation rel)
 static bool
 fill_from_file(void *arg, uint8 *buf, Size len)
 {
-	Load	   *load = arg;
+	MsLoad	   *load = arg;
 
 	while (len > 0)
 	{
@@ -218,7 +153,7 @@ fill_from_file(void *arg, uint8 *buf, Size len)
 }
 
 static void
-open_file(Load *load)
+open_file(MsLoad *load)
 {
 	struct stat st;
 
@@ -240,7 +175,7 @@ open_file(Load *load)
 
 /* Back to the file's beginning, for another pass. */
 static void
-begin_pass(Load *load, bool loading)
+begin_pass(MsLoad *load, bool loading)
 {
 	if (lseek(load->fd, 0, SEEK_SET) < 0)
 		ereport(ERROR,
@@ -250,19 +185,19 @@ begin_pass(Load *load, bool loading)
 	load->any_series = false;
 	load->nseries = load->nchunks = load->nsamples = 0;
 	if (!ms_snap_open(&load->file, fill_from_file, load, load->file.size, MS_SNAP_KIND_DUMP))
-		corrupted(load, load->file.error);
+		ms_load_corrupted(load, load->file.error);
 }
 
 /* Goes to the next section and reads it; false at the end of the file. */
 static bool
-next_section(Load *load, MsReader *reader)
+next_section(MsLoad *load, MsReader *reader)
 {
 	switch (ms_snap_next(&load->file))
 	{
 		case MS_SNAP_FINISHED:
 			return false;
 		case MS_SNAP_FAILED:
-			corrupted(load, load->file.error);
+			ms_load_corrupted(load, load->file.error);
 			break;
 		case MS_SNAP_SECTION:
 			break;
@@ -276,7 +211,7 @@ next_section(Load *load, MsReader *reader)
 		load->section = palloc_extended(load->section_cap, MCXT_ALLOC_HUGE);
 	}
 	if (!ms_snap_payload(&load->file, load->section))
-		corrupted(load, load->file.error);
+		ms_load_corrupted(load, load->file.error);
 	ms_reader_init(reader, load->section, load->section + load->file.len);
 	return true;
 }
@@ -285,19 +220,19 @@ next_section(Load *load, MsReader *reader)
  * Columns
  */
 
-/* Text of the file in the server's encoding; `encoding` is its own. */
-static char *
-text_from_file(Load *load, const uint8 *bytes, Size len)
+/* See load.h. */
+char *
+ms_load_text(MsLoad *load, const uint8 *bytes, Size len)
 {
 	char	   *text = pnstrdup((const char *) bytes, len);
 
 	if (memchr(bytes, '\0', len) != NULL)
-		corrupted(load, "a text contains a zero byte");
+		ms_load_corrupted(load, "a text contains a zero byte");
 	return pg_any_to_server(text, len, load->encoding);
 }
 
 static char *
-get_text(Load *load, MsReader *reader)
+get_text(MsLoad *load, MsReader *reader)
 {
 	uint64		len = ms_get_varint(reader);
 	const uint8 *bytes = len <= ms_reader_left(reader) ? ms_get_bytes(reader, len) : NULL;
@@ -320,7 +255,7 @@ typedef struct FileColumn
 } FileColumn;
 
 static void
-mismatch(Load *load, const char *detail)
+mismatch(MsLoad *load, const char *detail)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
@@ -332,7 +267,7 @@ mismatch(Load *load, const char *detail)
 
 /* Finds the table's column for one of the file's and notes where it goes. */
 static void
-match_column(Load *load, const FileColumn *column, bool *matched)
+match_column(MsLoad *load, const FileColumn *column, bool *matched)
 {
 	for (int i = 0; i < load->tupdesc->natts; i++)
 	{
@@ -342,7 +277,7 @@ match_column(Load *load, const FileColumn *column, bool *matched)
 		if (col->role == MS_ROLE_NONE || strcmp(NameStr(att->attname), column->name) != 0)
 			continue;
 		if (matched[i])
-			corrupted(load, "a column occurs twice");
+			ms_load_corrupted(load, "a column occurs twice");
 		matched[i] = true;
 		if (col->role != column->role ||
 			(col->role == MS_ROLE_VALUE && col->kind != column->kind))
@@ -351,7 +286,7 @@ match_column(Load *load, const FileColumn *column, bool *matched)
 									format_type_with_typemod(att->atttypid, att->atttypmod)));
 		if (col->role == MS_ROLE_LABEL)
 		{
-			LabelIn    *label = &load->label_cols[load->nlabels++];
+			MsLoadLabel    *label = &load->label_cols[load->nlabels++];
 			Oid			function;
 
 			label->att = att;
@@ -361,7 +296,7 @@ match_column(Load *load, const FileColumn *column, bool *matched)
 		}
 		else if (col->role == MS_ROLE_VALUE)
 		{
-			ValueIn    *value = &load->value_cols[load->nvalues];
+			MsLoadValue    *value = &load->value_cols[load->nvalues];
 
 			value->att = att;
 			value->ordinal = col->ordinal;
@@ -378,7 +313,7 @@ match_column(Load *load, const FileColumn *column, bool *matched)
 
 /* Reads the section that describes the table, and matches columns. */
 static void
-read_table(Load *load, MsReader *reader)
+read_table(MsLoad *load, MsReader *reader)
 {
 	uint64		ncolumns = ms_get_varint(reader);
 	FileColumn *columns;
@@ -387,7 +322,7 @@ read_table(Load *load, MsReader *reader)
 
 	/* Each takes at least four bytes. */
 	if (ncolumns > ms_reader_left(reader) / 4)
-		corrupted(load, "the description of the table is malformed");
+		ms_load_corrupted(load, "the description of the table is malformed");
 	columns = palloc0(sizeof(FileColumn) * Max(ncolumns, 1));
 	for (uint64 i = 0; i < ncolumns; i++)
 	{
@@ -400,12 +335,12 @@ read_table(Load *load, MsReader *reader)
 	(void) get_text(load, reader);	/* the table's name, for who looks into the file */
 	load->encoding = pg_char_to_encoding(encoding);
 	if (reader->bad || ms_reader_left(reader) > 0 || load->encoding < 0)
-		corrupted(load, "the description of the table is malformed");
+		ms_load_corrupted(load, "the description of the table is malformed");
 
 	for (uint64 i = 0; i < ncolumns; i++)
 	{
-		columns[i].name = text_from_file(load, (uint8 *) columns[i].name, strlen(columns[i].name));
-		columns[i].type = text_from_file(load, (uint8 *) columns[i].type, strlen(columns[i].type));
+		columns[i].name = ms_load_text(load, (uint8 *) columns[i].name, strlen(columns[i].name));
+		columns[i].type = ms_load_text(load, (uint8 *) columns[i].type, strlen(columns[i].type));
 		match_column(load, &columns[i], matched);
 	}
 	for (int i = 0; i < load->tupdesc->natts; i++)
@@ -418,244 +353,9 @@ read_table(Load *load, MsReader *reader)
 	load->texts = palloc0(sizeof(MsSnapLabel) * Max(load->nlabels, 1));
 }
 
-/*
- * Series
- */
-
-/* Makes label values of the texts at hand, in the series context. */
-static void
-read_labels(Load *load)
-{
-	MemoryContext old;
-
-	MemoryContextReset(load->series_context);
-	old = MemoryContextSwitchTo(load->series_context);
-	load->labels = palloc0(sizeof(MsLabelValue) * Max(load->desc->nlabels, 1));
-	for (int i = 0; i < load->desc->nlabels; i++)
-		load->labels[i].isnull = true;
-
-	for (int i = 0; i < load->nlabels; i++)
-	{
-		LabelIn    *col = &load->label_cols[i];
-		MsSnapLabel *text = &load->texts[i];
-		MsLabelValue *label = &load->labels[col->ordinal];
-		char	   *string = NULL;
-		Datum		datum;
-
-		if (text->data != NULL)
-			string = text_from_file(load, text->data, text->len);
-		else if (col->att->attnotnull)
-			ereport(ERROR,
-					(errcode(ERRCODE_NOT_NULL_VIOLATION),
-					 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
-							NameStr(col->att->attname), RelationGetRelationName(load->rel)),
-					 errtablecol(load->rel, col->att->attnum)));
-
-		/* Domains want to see NULL, too. */
-		datum = InputFunctionCall(&col->input, string, col->ioparam, col->att->atttypmod);
-		ms_label_from_datum(col->att, datum, string == NULL, label);
-		if (label->len > MS_MAX_LABEL_BYTES)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("label value in column \"%s\" is too long", NameStr(col->att->attname)),
-					 errdetail("It has %u bytes; at most %d are possible.",
-							   label->len, MS_MAX_LABEL_BYTES)));
-	}
-	MemoryContextSwitchTo(old);
-}
-
-/*
- * Are there rows outside what retention accepts?  If so, and the table says so,
- * counts and leaves them out by narrowing [*first, *end).
- */
-static void
-keep_range(Load *load, const MsRows *rows, int *first, int *end)
-{
-	int			lo = 0;
-	int			hi = rows->nrows;
-
-	while (lo < hi && rows->times[lo] < load->lower)
-		lo++;
-	while (hi > lo && rows->times[hi - 1] >= load->upper)
-		hi--;
-	*first = lo;
-	*end = hi;
-	if (hi - lo == rows->nrows)
-		return;
-
-	if (load->config.on_out_of_range == MS_RANGE_ERROR)
-	{
-		TimestampTz culprit = lo > 0 ? rows->times[0] : rows->times[rows->nrows - 1];
-		char	   *shown = pstrdup(timestamptz_to_str(culprit));
-		char	   *upper = pstrdup(timestamptz_to_str(load->upper));
-
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("time %s is out of range for memseries table \"%s\"",
-						shown, RelationGetRelationName(load->rel)),
-				 load->lower == PG_INT64_MIN ?
-				 errdetail("Times before %s are accepted now.", upper) :
-				 errdetail("Times from %s up to %s are accepted now.",
-						   timestamptz_to_str(load->lower), upper),
-				 errhint("Use memseries.configure to keep more windows (retain), to keep all (retain => NULL), or to leave such rows out (on_out_of_range => 'skip').")));
-	}
-	load->nskipped += rows->nrows - (hi - lo);
-}
-
-/* ERROR if a NOT NULL value column has nulls. */
-static void
-check_not_null(Load *load, const MsRows *rows)
-{
-	for (int v = 0; v < load->nvalues; v++)
-	{
-		const bool *nulls = rows->nulls != NULL ? rows->nulls[v] : NULL;
-
-		if (nulls == NULL || !load->value_cols[v].att->attnotnull)
-			continue;
-		for (int i = 0; i < rows->nrows; i++)
-		{
-			if (nulls[i])
-				ereport(ERROR,
-						(errcode(ERRCODE_NOT_NULL_VIOLATION),
-						 errmsg("null value in column \"%s\" of relation \"%s\" violates not-null constraint",
-								NameStr(load->value_cols[v].att->attname),
-								RelationGetRelationName(load->rel)),
-						 errtablecol(load->rel, load->value_cols[v].att->attnum)));
-		}
-	}
-}
-
-/* Room for decoded rows, in CurrentMemoryContext. */
-static void
-alloc_rows(MsRows *rows, int nrows, int ncols)
-{
-	rows->nrows = nrows;
-	rows->ncols = ncols;
-	rows->times = palloc_extended(sizeof(int64) * nrows, MCXT_ALLOC_HUGE);
-	rows->values = palloc(sizeof(double *) * Max(ncols, 1));
-	rows->nulls = palloc(sizeof(bool *) * Max(ncols, 1));
-	for (int c = 0; c < ncols; c++)
-	{
-		rows->values[c] = palloc_extended(sizeof(double) * nrows, MCXT_ALLOC_HUGE);
-		rows->nulls[c] = palloc_extended(sizeof(bool) * nrows, MCXT_ALLOC_HUGE);
-	}
-}
-
-/* The rows with their columns where the table has them; what the file lacks is null. */
-static void
-arrange(Load *load, const MsRows *rows, MsRows *out)
-{
-	double	   *no_values = NULL;
-	bool	   *all_null = NULL;
-
-	*out = *rows;
-	out->ncols = load->desc->nvalues;
-	out->values = palloc0(sizeof(double *) * Max(out->ncols, 1));
-	out->nulls = palloc0(sizeof(bool *) * Max(out->ncols, 1));
-	for (int v = 0; v < load->nvalues; v++)
-	{
-		int			ordinal = load->value_cols[v].ordinal;
-
-		out->values[ordinal] = rows->values[v];
-		out->nulls[ordinal] = rows->nulls != NULL ? rows->nulls[v] : NULL;
-		if (load->value_cols[v].kind == MS_FLOAT4)
-		{
-			/* What reads as a float again is a float; anybody may have written the file. */
-			for (int i = 0; i < rows->nrows; i++)
-				rows->values[v][i] = ms_float4_widen(ms_float4_narrow(rows->values[v][i]));
-		}
-	}
-	for (int c = 0; c < out->ncols; c++)
-	{
-		if (out->values[c] != NULL)
-			continue;
-		if (no_values == NULL)
-		{
-			no_values = palloc_extended(sizeof(double) * rows->nrows, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-			all_null = palloc_extended(sizeof(bool) * rows->nrows, MCXT_ALLOC_HUGE);
-			memset(all_null, true, rows->nrows);
-		}
-		out->values[c] = no_values;
-		out->nulls[c] = all_null;
-	}
-}
-
-/* Encodes rows [first, end) window by window and hands them to the write path. */
-static void
-write_rows(Load *load, const MsRows *rows, int first, int end)
-{
-	uint8	   *chunk = palloc_extended(ms_chunk_bound(end - first, rows->ncols), MCXT_ALLOC_HUGE);
-
-	while (first < end)
-	{
-		int64		from;
-		int64		to;
-		int			n = 1;
-		Size		len;
-
-		CHECK_FOR_INTERRUPTS();
-		ms_window_bounds(load->desc->table, rows->times[first], &from, &to);
-		while (first + n < end && rows->times[first + n] < to)
-			n++;
-		len = ms_chunk_encode(rows, first, n, load->kinds, MS_CHUNK_SEALED, chunk, load->work);
-		ms_write_chunk(load->rel, load->labels, load->desc->nlabels, chunk, len, n,
-					   rows->times[first], rows->times[first + n - 1], load->cid);
-		first += n;
-		load->nloaded += n;
-	}
-}
-
-/* Can the chunk's bytes be taken as they are? */
-static bool
-fits_as_is(Load *load, const MsChunk *chunk)
-{
-	int64		from;
-	int64		to;
-
-	if (!load->same_order || chunk->tmin < load->lower || chunk->tmax >= load->upper)
-		return false;
-	for (int v = 0; v < load->nvalues; v++)
-	{
-		if (load->value_cols[v].att->attnotnull || load->value_cols[v].kind == MS_FLOAT4)
-			return false;
-	}
-	ms_window_bounds(load->desc->table, chunk->tmin, &from, &to);
-	return chunk->tmax < to;
-}
-
-static void
-load_chunk(Load *load, const uint8 *bytes, uint32 len, const MsChunk *chunk)
-{
-	MemoryContext old;
-	MsRows		rows = {0};
-	MsRows		arranged;
-	int			first;
-	int			end;
-
-	if (fits_as_is(load, chunk))
-	{
-		ms_write_chunk(load->rel, load->labels, load->desc->nlabels, bytes, len,
-					   chunk->nrows, chunk->tmin, chunk->tmax, load->cid);
-		load->nloaded += chunk->nrows;
-		return;
-	}
-
-	old = MemoryContextSwitchTo(load->chunk_context);
-	alloc_rows(&rows, chunk->nrows, chunk->ncols);
-	if (!ms_chunk_decode(chunk, NULL, &rows, load->work))
-		corrupted(load, "a chunk is malformed");
-	keep_range(load, &rows, &first, &end);
-	check_not_null(load, &rows);
-	arrange(load, &rows, &arranged);
-	if (first < end)
-		write_rows(load, &arranged, first, end);
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(load->chunk_context);
-}
-
 /* One record of the file: verified in the first pass, loaded in the second. */
 static void
-read_record(Load *load, MsReader *reader)
+read_record(MsLoad *load, MsReader *reader)
 {
 	MsSnapSeries series;
 	MsSnapLabel *texts = palloc(sizeof(MsSnapLabel) * Max(load->nlabels, 1));
@@ -663,15 +363,15 @@ read_record(Load *load, MsReader *reader)
 	bool		new_series;
 
 	if (!ms_snap_get_series(reader, &series, texts, load->nlabels) || series.chunk == NULL)
-		corrupted(load, "a series is malformed");
+		ms_load_corrupted(load, "a series is malformed");
 	new_series = !load->any_series || series.sid != load->sid;
 	if (series.nlabels != (new_series ? (uint32) load->nlabels : 0))
-		corrupted(load, "a series has the wrong number of labels");
+		ms_load_corrupted(load, "a series has the wrong number of labels");
 	if (!ms_chunk_open(&chunk, series.chunk, series.chunk_len) ||
 		chunk.ncols != load->nvalues ||
 		!IS_VALID_TIMESTAMP(chunk.tmin) || !IS_VALID_TIMESTAMP(chunk.tmax) ||
 		(!load->loading && !ms_chunk_validate(series.chunk, series.chunk_len, load->work)))
-		corrupted(load, "a chunk is malformed");
+		ms_load_corrupted(load, "a chunk is malformed");
 
 	load->nseries += new_series ? 1 : 0;
 	load->nchunks++;
@@ -683,15 +383,15 @@ read_record(Load *load, MsReader *reader)
 		if (new_series)
 		{
 			memcpy(load->texts, texts, sizeof(MsSnapLabel) * load->nlabels);
-			read_labels(load);
+			ms_load_labels(load);
 		}
-		load_chunk(load, series.chunk, series.chunk_len, &chunk);
+		ms_load_chunk(load, series.chunk, series.chunk_len, &chunk);
 	}
 	pfree(texts);
 }
 
 static void
-read_totals(Load *load, MsReader *reader)
+read_totals(MsLoad *load, MsReader *reader)
 {
 	uint64		nseries = ms_get_varint(reader);
 	uint64		nchunks = ms_get_varint(reader);
@@ -699,19 +399,19 @@ read_totals(Load *load, MsReader *reader)
 
 	if (reader->bad || ms_reader_left(reader) > 0 || nseries != load->nseries ||
 		nchunks != load->nchunks || nsamples != load->nsamples)
-		corrupted(load, "the totals are wrong");
+		ms_load_corrupted(load, "the totals are wrong");
 }
 
 /* Reads the file once from beginning to end. */
 static void
-run_pass(Load *load, bool loading)
+run_pass(MsLoad *load, bool loading)
 {
 	MsReader	reader;
 	bool		totals = false;
 
 	begin_pass(load, loading);
 	if (!next_section(load, &reader) || load->file.type != MS_DUMP_TABLE)
-		corrupted(load, "the description of the table is missing");
+		ms_load_corrupted(load, "the description of the table is missing");
 	if (!loading)
 		read_table(load, &reader);
 
@@ -719,7 +419,7 @@ run_pass(Load *load, bool loading)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (totals)
-			corrupted(load, "there is more than there should be");
+			ms_load_corrupted(load, "there is more than there should be");
 		if (load->file.type == MS_DUMP_SERIES)
 		{
 			while (ms_reader_left(&reader) > 0)
@@ -731,15 +431,15 @@ run_pass(Load *load, bool loading)
 			totals = true;
 		}
 		else
-			corrupted(load, "a section is of unknown type");
+			ms_load_corrupted(load, "a section is of unknown type");
 	}
 	if (!totals)
-		corrupted(load, "the totals are missing");
+		ms_load_corrupted(load, "the totals are missing");
 }
 
 /* Everything that is allocated once. */
 static void
-init_load(Load *load)
+init_load(MsLoad *load)
 {
 	TupleDesc	tupdesc = RelationGetDescr(load->rel);
 	const MsRelDesc *desc = ms_reldesc_for_write(load->rel);
@@ -752,8 +452,8 @@ init_load(Load *load)
 	load->lower = ms_config_horizon(&load->config, now);
 	load->upper = ms_config_limit(&load->config, now);
 	load->cid = GetCurrentCommandId(true);
-	load->label_cols = palloc0(sizeof(LabelIn) * tupdesc->natts);
-	load->value_cols = palloc0(sizeof(ValueIn) * tupdesc->natts);
+	load->label_cols = palloc0(sizeof(MsLoadLabel) * tupdesc->natts);
+	load->value_cols = palloc0(sizeof(MsLoadValue) * tupdesc->natts);
 	load->kinds = palloc0(Max(load->desc->nvalues, 1));
 	load->same_order = true;
 	load->series_context = AllocSetContextCreate(CurrentMemoryContext, "memseries load series",
@@ -768,7 +468,7 @@ Datum
 ms_load_table(PG_FUNCTION_ARGS)
 {
 	char	   *path = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	Load	   *load = palloc0(sizeof(Load));
+	MsLoad	   *load = palloc0(sizeof(MsLoad));
 	int			level;
 
 	ms_dump_check_path(path, "memseries.load_table");
@@ -780,7 +480,6 @@ ms_load_table(PG_FUNCTION_ARGS)
 	load->rel = ms_open_owned_table(PG_GETARG_OID(0), RowExclusiveLock);
 	check_rights(load->rel);
 	check_table(load->rel);
-	CheckForSerializableConflictIn(load->rel, NULL, InvalidBlockNumber);
 	open_file(load);
 	init_load(load);
 
