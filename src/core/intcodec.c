@@ -447,6 +447,11 @@ ms_int_encode(const uint64 *q, int n, uint8 *dst, MsIntWork *work)
 	count = order == 2 ? n - 2 : n - 1;
 	choose_packing(x, count, &pk, work);
 
+	/* modulo 2^64 what lies far below the window may come to lie in it */
+	pk.npatches = 0;
+	for (int i = 0; i < count; i++)
+		pk.npatches += x[i] - pk.base > low_bits(pk.width);
+
 	*p++ = (uint8) (order | (pk.npatches > 0 ? FLAG_PATCHED : 0) |
 					Min(pk.width, WIDTH_ESCAPE) << WIDTH_SHIFT);
 	if (pk.width >= WIDTH_ESCAPE)

@@ -67,9 +67,8 @@ put_set(uint8 *p, const bool *in, int n)
 	if (map_bytes <= count + 1 && map_bytes <= 2 * runs + 1)
 	{
 		*p++ = SET_BITMAP;
-		memset(p, 0, map_bytes);
 		for (int i = 0; i < n; i++)
-			p[i / 8] |= (uint8) (in[i] << (i % 8));
+			p[i / 8] = (uint8) ((i % 8 ? p[i / 8] : 0) | in[i] << (i % 8));
 		return p + map_bytes;
 	}
 	if (count <= 2 * runs)
