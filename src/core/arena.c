@@ -24,8 +24,9 @@
  *			first few large ones of a group.
  *	PACKED	objects in 16-byte steps one behind the other, for what is written
  *			once and dies with its group (packed.c).
- *	MIXED	small objects of any size in one page, in a group too small to
- *			fill pages with objects of one class (mixed.c).
+ *	MIXED	objects of any size side by side, for the first megabytes of a
+ *			group, which would leave many spans of one class half empty
+ *			(mixed.c).
  *
  * How long a span is depends on how many pages the class has in that group:
  * the first is as short as can be without wasting more than an eighth at its
@@ -57,7 +58,8 @@ StaticAssertDecl(sizeof(MsFreeObject) == MS_UNIT,
 				 "a free object fits into the smallest class");
 
 #define MAX_SPAN_PAGES	16
-#define MAX_OWN_RUNS	16		/* see wants_own_run */
+#define MAX_OWN_RUNS	4		/* see wants_own_run */
+#define LARGE_UNITS		257
 
 /*
  * Set up an arena in the size bytes at base, which has to be aligned to
@@ -304,7 +306,7 @@ span_is_full(const MsPage *e, uint32 units)
 	return (e->u.span.used + 1) * units > (uint32) e->npages * MS_PAGE_UNITS;
 }
 
-/* An object from a span of its class, or, in a small group, a mixed page. */
+/* An object from a span of its class, or, in a small group, a mixed one. */
 static MsRef
 span_alloc_locked(MsArena *a, MsGroup *g, uint32 units, bool use_reserve)
 {
@@ -316,12 +318,9 @@ span_alloc_locked(MsArena *a, MsGroup *g, uint32 units, bool use_reserve)
 
 	if (page == 0 || span_is_full(e, cls_units))
 	{
-		if (units <= MS_MAX_MIXED_UNITS)
-		{
-			r = ms_mixed_alloc_locked(a, g, units, use_reserve);
-			if (r != 0)
-				return r;
-		}
+		r = ms_mixed_alloc_locked(a, g, units, use_reserve);
+		if (r != 0)
+			return r;
 		page = span_create_locked(a, g, cls, use_reserve);
 		if (page == 0)
 			return 0;
@@ -488,7 +487,7 @@ run_free_locked(MsArena *a, MsGroup *g, uint32 page)
 static bool
 wants_own_run(const MsGroup *g, uint32 units)
 {
-	return units > MS_MAX_MIXED_UNITS &&
+	return units >= LARGE_UNITS &&
 		g->tally[MS_ROW_RUN].objects < MAX_OWN_RUNS &&
 		g->tally[ms_class_of_units(units)].pages == 0;
 }

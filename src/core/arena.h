@@ -50,12 +50,12 @@ typedef struct MsArena MsArena;
  */
 #define MS_ROW_PACKED	MS_NUM_CLASSES	/* ms_arena_alloc_packed */
 #define MS_ROW_RUN		(MS_NUM_CLASSES + 1)	/* objects with pages of their own */
-#define MS_ROW_MIXED	(MS_NUM_CLASSES + 2)	/* small groups' small objects */
+#define MS_ROW_MIXED	(MS_NUM_CLASSES + 2)	/* mixed spans, of either kind */
 #define MS_NUM_ROWS		(MS_NUM_CLASSES + 3)
 
-/* A group has a list for each row, but ten for mixed pages, by their room. */
-#define MS_MIXED_BINS	10
-#define MS_NUM_LISTS	(MS_ROW_MIXED + MS_MIXED_BINS)
+/* A group has a list for each row, but many for mixed spans, by their room. */
+#define MS_MIXED_BINS	33		/* of each kind */
+#define MS_NUM_LISTS	(MS_ROW_MIXED + 2 * MS_MIXED_BINS)
 
 /* Counters of one row.  Protected by the arena's lock. */
 typedef struct MsTally
@@ -63,10 +63,12 @@ typedef struct MsTally
 	uint32		spans;
 	uint32		pages;
 	uint32		objects;		/* handed out and not freed */
-	uint32		slots;			/* room for that many objects (classes only) */
+	uint32		slots;			/* classes: room for that many objects; mixed:
+								 * units that objects take up */
 	uint32		units;			/* sum of the objects' sizes, each rounded up
 								 * to MS_UNIT */
-	uint32		dead;			/* units of freed packed objects */
+	uint32		dead;			/* packed: units of freed objects; mixed: units
+								 * of the spans' heads */
 } MsTally;
 
 /*

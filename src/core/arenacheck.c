@@ -12,7 +12,8 @@
  *				the spans, tail what is too short for one more
  *	packed		tail is what no object was put in yet, dead what was freed
  *	run			slack is the rest of the last page
- *	mixed		free are the free units, tail the head of each page
+ *	mixed		slack is the rounding to grains, free what is free, tail the
+ *				heads of the spans
  *
  * The validators count everything again from the page table, and compare.
  * They look at every free object, so they cost time in proportion to what is in
@@ -45,8 +46,9 @@ row_stats(int row, const MsTally *t, MsRowStats *out)
 	}
 	else if (row == MS_ROW_MIXED)
 	{
-		tail = (uint64) t->pages * MS_MIXED_HEAD;
-		unused = pages - tail - t->units;
+		slack = t->slots - t->units;
+		unused = pages - t->slots - t->dead;
+		tail = t->dead;
 	}
 	else if (row == MS_ROW_PACKED)
 		tail = pages - t->units - t->dead;
@@ -61,7 +63,7 @@ row_stats(int row, const MsTally *t, MsRowStats *out)
 	out->slack = slack * MS_UNIT;
 	out->free = unused * MS_UNIT;
 	out->tail = tail * MS_UNIT;
-	out->dead = (uint64) t->dead * MS_UNIT;
+	out->dead = row == MS_ROW_PACKED ? (uint64) t->dead * MS_UNIT : 0;
 }
 
 /* The arena as a whole. */
@@ -196,12 +198,11 @@ count_run(const MsArena *a, uint32 page, MsTally *tally, const char **why)
 			t->slots += ms_span_slots(n, ms_class_units(e->cls));
 			break;
 		case MS_PAGE_MIXED:
-			*why = "a mixed page's map does not match its counts";
-			if (!ms_mixed_is_valid(a, page))
-				return false;
+			*why = "a mixed span's map does not match its counts";
 			t = &tally[MS_ROW_MIXED];
+			if (!ms_mixed_is_valid(a, page, t))
+				return false;
 			t->objects += e->u.mixed.objects;
-			t->units += e->u.mixed.used;
 			break;
 		case MS_PAGE_PACKED:
 			*why = "a packed span's counts are out of range";
@@ -251,8 +252,14 @@ tallies_match(const MsTally *have, const MsTally *counted, const char **why)
 		if ((h->objects == 0) != (h->units == 0))
 			return false;
 		*why = "counters of units are wrong";
-		if (row >= MS_NUM_CLASSES ? h->units != c->units || h->dead != c->dead :
-			h->units > (uint64) h->objects * ms_class_units(row))
+		if (h->dead != c->dead)
+			return false;
+		if (row < MS_NUM_CLASSES)
+		{
+			if (h->units > (uint64) h->objects * ms_class_units(row))
+				return false;
+		}
+		else if (row == MS_ROW_MIXED ? h->units > h->slots : h->units != c->units)
 			return false;
 	}
 	return true;
@@ -334,7 +341,7 @@ group_list_is_valid(const MsArena *a, const MsGroup *g, int list,
 			return false;
 		if (!count_run(a, page, counted, why))
 			return false;
-		*why = "a mixed page is in the wrong list";
+		*why = "a mixed span is in the wrong list";
 		if (table[page].kind == MS_PAGE_MIXED &&
 			ms_mixed_list(&table[page]) != list)
 			return false;

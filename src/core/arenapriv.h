@@ -76,9 +76,6 @@ typedef struct MsFreeObject
 	uint64		magic;
 } MsFreeObject;
 
-/* The units of a page of objects of mixed sizes that its own head takes. */
-#define MS_MIXED_HEAD	4
-
 /* The page a reference points into. */
 static inline uint32
 ms_page_of_ref(const MsArena *a, MsRef r)
@@ -126,10 +123,7 @@ extern MsRef ms_mixed_alloc_locked(MsArena *a, MsGroup *g, uint32 units,
 								   bool use_reserve);
 extern void ms_mixed_free_locked(MsArena *a, MsGroup *g, uint32 page, MsRef r,
 								 uint32 units);
-extern bool ms_mixed_is_valid(const MsArena *a, uint32 page);
+extern bool ms_mixed_is_valid(const MsArena *a, uint32 page, MsTally *count);
 extern int	ms_mixed_list(const MsPage *e);
-
-/* Larger objects have no place in a mixed page: two of this size fill one. */
-#define MS_MAX_MIXED_UNITS		254
 
 #endif							/* MS_ARENAPRIV_H */

@@ -281,9 +281,8 @@ ms_page_run_length(const MsPages *pp, uint32 page)
 	switch (e->kind)
 	{
 		case MS_PAGE_SPAN:
-			return e->npages;
 		case MS_PAGE_MIXED:
-			return 1;
+			return e->npages;
 		case MS_PAGE_PACKED:
 			return e->u.packed.npages;
 		case MS_PAGE_FREE:

@@ -22,7 +22,7 @@ typedef enum MsPageKind
 	MS_PAGE_NONE = 0,			/* never used, or within a longer run */
 	MS_PAGE_FREE,				/* first and last page of a free run */
 	MS_PAGE_SPAN,				/* first page of a span of one size class */
-	MS_PAGE_MIXED,				/* a page of objects of any small size */
+	MS_PAGE_MIXED,				/* first page of a span of objects of any size */
 	MS_PAGE_PACKED,				/* first page of a packed span */
 	MS_PAGE_RUN,				/* first page of an object with pages of its
 								 * own */
@@ -41,9 +41,9 @@ typedef struct MsPage
 {
 	uint32		next:24,
 				kind:3,			/* MsPageKind */
-				npages:5;		/* SPAN: its length */
+				npages:5;		/* SPAN, MIXED: its length */
 	uint32		prev:24,
-				cls:8;			/* SPAN: its size class */
+				cls:8;			/* SPAN: its size class; MIXED: 1 if coarse */
 	union
 	{
 		struct
@@ -57,8 +57,8 @@ typedef struct MsPage
 		}			span;
 		struct
 		{
-			uint16		used;	/* units handed out */
-			uint16		largest;	/* longest run of free units */
+			uint16		used;	/* grains handed out */
+			uint16		largest;	/* longest run of free grains */
 			uint16		objects;
 			uint16		tag;
 		}			mixed;
