@@ -95,6 +95,8 @@ ms_arena_init(void *base, Size size, LWLock *lock)
 	a->size = size;
 	a->metadata = first - (char *) base;
 	a->first = ms_ref(a, first);
+	a->max_fine = MS_MAX_FINE_PAGES;
+	a->max_mixed = MS_MAX_MIXED_PAGES;
 	ms_pages_init(&a->pages, (MsPage *) ((char *) base + head), first,
 				  (uint32) npages);
 	a->magic = MS_ARENA_MAGIC;

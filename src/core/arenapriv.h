@@ -51,8 +51,8 @@
 #define MS_FREE_MAGIC	UINT64CONST(0x9d5ea11f4ee0b1ec)
 
 /*
- * The head of the segment.  Set once by ms_arena_init: magic, lock, size,
- * metadata, first.  The rest is protected by *lock.
+ * The head of the segment.  Constant once ms_arena_init is through: up to
+ * max_mixed.  The rest is protected by *lock.
  */
 struct MsArena
 {
@@ -61,6 +61,9 @@ struct MsArena
 	Size		size;			/* of the segment, in bytes */
 	Size		metadata;		/* bytes before the first page */
 	MsRef		first;			/* where page 1 begins */
+	uint32		max_fine;		/* pages of a group above which it gets no
+								 * more fine mixed spans */
+	uint32		max_mixed;		/* and no more mixed spans at all */
 	uint32		last_tag;		/* last group tag given out */
 	MsTally		tally[MS_NUM_ROWS]; /* sum over all groups */
 	MsPages		pages;
@@ -119,6 +122,8 @@ extern void ms_packed_trim_locked(MsArena *a, MsGroup *g);
 #define MS_MAX_PACKED_UNITS		(16 * 1024)
 
 /* mixed.c */
+#define MS_MAX_FINE_PAGES	1024	/* 8 MB */
+#define MS_MAX_MIXED_PAGES	(MS_MAX_FINE_PAGES + 4096)
 extern MsRef ms_mixed_alloc_locked(MsArena *a, MsGroup *g, uint32 units,
 								   bool use_reserve);
 extern void ms_mixed_free_locked(MsArena *a, MsGroup *g, uint32 page, MsRef r,

@@ -44,8 +44,6 @@
 
 #include "core/arenapriv.h"
 
-#define MAX_FINE_PAGES		1024	/* of a group: 8 MB */
-#define MAX_MIXED_PAGES		(MAX_FINE_PAGES + 4096)
 #define MAX_FINE_UNITS		254 /* of an object: two fill a page */
 #define MIN_COARSE_PAGES	4	/* of a span */
 #define MAX_COARSE_PAGES	16
@@ -234,12 +232,12 @@ find_span(const MsArena *a, const MsGroup *g, bool coarse, uint32 n)
  * to an eighth of what is there.
  */
 static uint32
-span_length(const MsGroup *g, bool coarse, uint32 units)
+span_length(const MsArena *a, const MsGroup *g, bool coarse, uint32 units)
 {
 	uint32		have = g->tally[MS_ROW_MIXED].pages;
 	uint32		need;
 
-	if (have >= (coarse ? MAX_MIXED_PAGES : MAX_FINE_PAGES))
+	if (have >= (coarse ? a->max_mixed : a->max_fine))
 		return 0;
 	if (!coarse)
 		return 1;
@@ -316,7 +314,7 @@ ms_mixed_alloc_locked(MsArena *a, MsGroup *g, uint32 units, bool use_reserve)
 	Assert(units >= 1 && units <= MS_MAX_CLASS_UNITS);
 	if (page == 0)
 	{
-		uint32		npages = span_length(g, coarse, units);
+		uint32		npages = span_length(a, g, coarse, units);
 
 		if (npages != 0)
 			page = span_create(a, g, coarse, npages, use_reserve);

@@ -13,10 +13,7 @@
  */
 #include "postgres.h"
 
-#include "core/arenapriv.h"
-
-#undef printf
-#undef fprintf
+#include "arena_util.h"
 
 #define MAX_OBJECTS	20000
 #define NGROUPS		6
@@ -30,39 +27,9 @@ typedef struct Object
 	bool		packed;
 } Object;
 
-static int	ntests = 0;
-static int	nfailed = 0;
 static uint64 rng;
-
-static void
-ok(bool cond, const char *what)
-{
-	ntests++;
-	if (!cond)
-		nfailed++;
-	printf("%sok %d - %s\n", cond ? "" : "not ", ntests, what);
-}
-
-/* xorshift64*, Vigna 2016 */
-static uint32
-rnd(uint32 n)
-{
-	rng ^= rng >> 12;
-	rng ^= rng << 25;
-	rng ^= rng >> 27;
-	return (uint32) ((rng * UINT64CONST(2685821657736338717)) >> 33) % n;
-}
-
-static void
-die(const char *what, const char *why)
-{
-	printf("Bail out! %s: %s\n", what, why ? why : "?");
-	exit(1);
-}
-
 static LWLock lock;
 static MsArena *arena;
-static void *segment;
 static MsGroup groups[NGROUPS];
 static Object objects[MAX_OBJECTS];
 static int	nobjects;
@@ -70,18 +37,9 @@ static int	nobjects;
 static void
 start(Size size)
 {
-	segment = aligned_alloc(128, TYPEALIGN(128, size));
-	memset(segment, 0x55, size);
-	arena = ms_arena_init(segment, size, &lock);
+	arena = arena_create(size, &lock);
 	memset(groups, 0, sizeof(groups));
 	nobjects = 0;
-}
-
-static void
-finish(void)
-{
-	MS_UNPOISON(segment, arena->size);
-	free(segment);
 }
 
 /* What the validators and the statistics say has to match the model. */
@@ -153,16 +111,16 @@ verify_contents(const Object *o)
 static uint32
 random_size(void)
 {
-	switch (rnd(8))
+	switch (rnd(&rng, 8))
 	{
 		case 0:
-			return 1 + rnd(128);
+			return 1 + rnd(&rng, 128);
 		case 1:
-			return 1 + rnd(40000);
+			return 1 + rnd(&rng, 40000);
 		case 2:
-			return rnd(16) == 0 ? 1 + rnd(400000) : 1 + rnd(3000);
+			return rnd(&rng, 16) == 0 ? 1 + rnd(&rng, 400000) : 1 + rnd(&rng, 3000);
 		default:
-			return 1 + rnd(1200);
+			return 1 + rnd(&rng, 1200);
 	}
 }
 
@@ -175,8 +133,8 @@ allocate(bool packed, int flags)
 	if (nobjects == MAX_OBJECTS)
 		return false;
 	o->size = random_size();
-	o->group = rnd(NGROUPS);
-	o->fill = (unsigned char) rnd(256);
+	o->group = rnd(&rng, NGROUPS);
+	o->fill = (unsigned char) rnd(&rng, 256);
 	o->packed = packed;
 	if (packed)
 		o->ref = ms_arena_alloc_packed(arena, &groups[o->group], o->size, flags);
@@ -223,42 +181,63 @@ release_group(int g)
 	ms_arena_free_group(arena, &groups[g]);
 }
 
-static void
-history(uint64 seed, Size size, int steps, int every)
+static uint64
+count_in_classes(void)
+{
+	MsRowStats	rows[MS_NUM_ROWS];
+	uint64		n = 0;
+	int			i;
+
+	ms_arena_row_stats(arena, rows);
+	for (i = 0; i < MS_NUM_CLASSES; i++)
+		n += rows[i].objects;
+	return n;
+}
+
+/* Returns how many objects were seen in spans of a class, every 1000 steps. */
+static uint64
+history(uint64 seed, Size size, int nsteps, int every)
 {
 	MsArenaStats st;
 	int			i;
 	int			refused = 0;
 	int			grow = 60;
+	uint64		in_classes = 0;
 
 	rng = seed;
 	start(size);
-	for (i = 0; i < steps; i++)
+
+	/* Classes come into play once mixed spans are used up: let that be soon. */
+	arena->max_fine = seed % 5 == 0 ? 1024 : rnd(&rng, 20);
+	arena->max_mixed = arena->max_fine + rnd(&rng, 20);
+	for (i = 0; i < nsteps; i++)
 	{
-		uint32		what = rnd(1000);
+		uint32		what = rnd(&rng, 5000);
 
 		if (i % 1000 == 0)
-			grow = 35 + rnd(35);
-		if (what < (uint32) grow * 10)
-			refused += !allocate(rnd(3) == 0,
-								 (rnd(4) == 0 ? MS_ALLOC_ZERO : 0) |
-								 (rnd(8) == 0 ? MS_ALLOC_RESERVE : 0));
-		else if (what < 998)
+			grow = 38 + rnd(&rng, 40);
+		if (what < (uint32) grow * 50)
+			refused += !allocate(rnd(&rng, 3) == 0,
+								 (rnd(&rng, 4) == 0 ? MS_ALLOC_ZERO : 0) |
+								 (rnd(&rng, 8) == 0 ? MS_ALLOC_RESERVE : 0));
+		else if (what < 4996)
 		{
 			if (nobjects > 0)
-				release(rnd(nobjects));
+				release(rnd(&rng, nobjects));
 		}
-		else if (what < 999)
-			ms_arena_trim_packed(arena, &groups[rnd(NGROUPS)]);
+		else if (what < 4998)
+			ms_arena_trim_packed(arena, &groups[rnd(&rng, NGROUPS)]);
 		else
-			release_group(rnd(NGROUPS));
+			release_group(rnd(&rng, NGROUPS));
 		if (i % every == 0)
 			check();
+		if (i % 1000 == 999)
+			in_classes += count_in_classes();
 	}
 	if (seed % 2)
 	{
 		while (nobjects > 0)
-			release(rnd(nobjects));
+			release(rnd(&rng, nobjects));
 	}
 	else
 	{
@@ -269,9 +248,11 @@ history(uint64 seed, Size size, int steps, int every)
 	ms_arena_stats(arena, &st);
 	if (st.in_use != 0 || st.allocated != 0 || st.largest_free != st.free)
 		die("arena", "something is left in use");
-	printf("# seed " UINT64_FORMAT ", %zu bytes, %d steps, %d refused\n",
-		   seed, (size_t) size, steps, refused);
-	finish();
+	printf("# seed " UINT64_FORMAT ", %zu bytes, %u + %u mixed pages, %d steps, %d refused, "
+		   UINT64_FORMAT " objects in spans of a class\n", seed, (size_t) size,
+		   arena->max_fine, arena->max_mixed - arena->max_fine, nsteps, refused, in_classes);
+	arena_destroy(arena);
+	return in_classes;
 }
 
 static void
@@ -306,11 +287,10 @@ test_full(void)
 {
 	MsArenaStats before;
 	MsArenaStats after;
+	static pg_attribute_aligned(128) char small[50000];
 	int			n = 0;
 
-	start(1024 * 1024);
-	ok(ms_arena_init(segment, 50000, &lock) == NULL, "too small a segment is refused");
-	finish();
+	ok(ms_arena_init(small, sizeof(small), &lock) == NULL, "too small a segment is refused");
 	start(1024 * 1024);
 	while (ms_arena_alloc(arena, &groups[0], 4096, 0) != 0)
 		n++;
@@ -327,7 +307,7 @@ test_full(void)
 	ok(ms_arena_alloc(arena, &groups[1], (Size) 1 << 40, 0) == 0, "no object above the arena");
 	ms_arena_free_group(arena, &groups[1]);
 	check();
-	finish();
+	arena_destroy(arena);
 }
 
 /* What the gap between in use and allocated is for n objects of real sizes. */
@@ -343,10 +323,10 @@ gap(int n, bool packed)
 	for (i = 0; i < n; i++)
 	{
 		/* about the distribution of chunks of 4 h at 15 s: median 107, mean 457 */
-		uint32		size = 40 + rnd(140);
+		uint32		size = 40 + rnd(&rng, 140);
 
-		if (rnd(100) < 37)
-			size += rnd(1900);
+		if (rnd(&rng, 100) < 37)
+			size += rnd(&rng, 1900);
 		if (packed)
 			ms_arena_alloc_packed(arena, &groups[0], size, 0);
 		else
@@ -369,26 +349,27 @@ gap(int n, bool packed)
 		   100.0 * (sum.in_use - sum.allocated) / sum.allocated,
 		   100.0 * sum.slack / sum.allocated, 100.0 * sum.free / sum.allocated,
 		   100.0 * sum.tail / sum.allocated, sum.spans);
-	finish();
+	arena_destroy(arena);
 }
 
 int
 main(void)
 {
 	uint64		seed;
+	uint64		in_classes = 0;
 
 	LWLockInitialize(&lock, 0);
 	test_classes();
 	test_full();
-	for (seed = 1; seed <= 6; seed++)
-		history(seed, 700 * 1024 << seed, 30000, seed <= 2 ? 1 : 37);
+	for (seed = 1; seed <= 10; seed++)
+		in_classes += history(seed, 700 * 1024 << seed / 2, steps(30000), seed <= 3 ? 1 : 37);
 	ok(true, "random histories");
+	ok(in_classes > 0, "that used every kind of span");
 	gap(10, false);
 	gap(1000, false);
 	gap(100000, false);
 	gap(10, true);
 	gap(1000, true);
 	gap(100000, true);
-	printf("1..%d\n", ntests);
-	return nfailed != 0;
+	return done();
 }

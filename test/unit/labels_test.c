@@ -13,66 +13,25 @@
  */
 #include "postgres.h"
 
-#include "core/arenapriv.h"
 #include "core/labels.h"
 
-#undef printf
-#undef fprintf
-#undef snprintf
+#include "arena_util.h"
 
 #define MAX_SERIES	4000
 #define MAX_LABELS	6
 
-static int	ntests = 0;
-static int	nfailed = 0;
 static uint64 rng;
-
 static LWLock lock;
 static MsArena *arena;
-static void *segment;
 static MsGroup group;
 static MsSeriesTable table;
 
 static void
-ok(bool cond, const char *what)
-{
-	ntests++;
-	if (!cond)
-		nfailed++;
-	printf("%sok %d - %s\n", cond ? "" : "not ", ntests, what);
-}
-
-static void
-die(const char *what)
-{
-	printf("Bail out! %s\n", what);
-	exit(1);
-}
-
-/* xorshift64*, Vigna 2016 */
-static uint32
-rnd(uint32 n)
-{
-	rng ^= rng >> 12;
-	rng ^= rng << 25;
-	rng ^= rng >> 27;
-	return (uint32) ((rng * UINT64CONST(2685821657736338717)) >> 33) % n;
-}
-
-static void
 start(Size size)
 {
-	segment = aligned_alloc(128, TYPEALIGN(128, size));
-	arena = ms_arena_init(segment, size, &lock);
+	arena = arena_create(size, &lock);
 	memset(&group, 0, sizeof(group));
 	memset(&table, 0, sizeof(table));
-}
-
-static void
-finish(void)
-{
-	MS_UNPOISON(segment, arena->size);
-	free(segment);
 }
 
 static void
@@ -83,7 +42,7 @@ check(void)
 	if (!ms_arena_is_valid(arena, &why) ||
 		!ms_group_is_valid(arena, &group, &why) ||
 		!ms_series_is_valid(arena, &table, &why))
-		die(why);
+		die("table", why);
 }
 
 /* ---- the vector ---- */
@@ -143,7 +102,7 @@ test_vec(void)
 		ok(ms_vec_at(arena, &v, 1000000) != NULL, "and stays as it was");
 		ms_vec_free(arena, &group, &v);
 	}
-	finish();
+	arena_destroy(arena);
 }
 
 /* ---- series ---- */
@@ -177,9 +136,9 @@ random_labels(Model *m, int nvalues, int maxlabels)
 {
 	int			i;
 
-	m->nlabels = (int) rnd(maxlabels + 1);
+	m->nlabels = (int) rnd(&rng, maxlabels + 1);
 	for (i = 0; i < m->nlabels; i++)
-		m->value[i] = rnd(10) == 0 ? -1 : (int) rnd(nvalues);
+		m->value[i] = rnd(&rng, 10) == 0 ? -1 : (int) rnd(&rng, nvalues);
 	return m->nlabels;
 }
 
@@ -230,7 +189,7 @@ compare_labels(uint32 sid)
 	to_labels(&model[sid], want);
 	if (n != model[sid].nlabels ||
 		ms_series_codes(arena, &table, sid, codes, MAX_LABELS) != n)
-		die("a series has another number of labels");
+		die("series", "a series has another number of labels");
 	for (i = 0; i < n; i++)
 	{
 		MsLabelValue l;
@@ -239,12 +198,12 @@ compare_labels(uint32 sid)
 		if (have[i].isnull != want[i].isnull || have[i].len != want[i].len ||
 			l.isnull != want[i].isnull || l.len != want[i].len ||
 			(have[i].len > 0 && memcmp(have[i].bytes, want[i].bytes, have[i].len) != 0))
-			die("a series has other labels");
+			die("series", "a series has other labels");
 	}
 	if (ms_series_find(arena, &table, want, n, ms_labels_hash(want, n)) != sid)
-		die("a series is not found by its labels");
+		die("series", "a series is not found by its labels");
 	if (ms_series_generation(arena, &table, sid) != model[sid].generation)
-		die("a generation changed");
+		die("series", "a generation changed");
 }
 
 static int
@@ -255,7 +214,7 @@ step(int nvalues, int maxlabels, int grow, int *refused)
 	uint32		hash;
 	uint32		sid;
 
-	if (rnd(100) < (uint32) grow)
+	if (rnd(&rng, 100) < (uint32) grow)
 	{
 		uint32		before = ms_series_count(&table);
 		uint32		values = ms_series_values(&table);
@@ -266,7 +225,7 @@ step(int nvalues, int maxlabels, int grow, int *refused)
 		hash = ms_labels_hash(labels, m.nlabels);
 		sid = ms_series_find(arena, &table, labels, m.nlabels, hash);
 		if (sid != model_find(&m))
-			die("find differs from the model");
+			die("series", "find differs from the model");
 		if (sid != MS_NO_SERIES || before == MAX_SERIES)
 			return 0;
 		sid = ms_series_add(arena, &group, &table, labels, m.nlabels, hash, 0);
@@ -275,13 +234,13 @@ step(int nvalues, int maxlabels, int grow, int *refused)
 			(*refused)++;
 			if (before != ms_series_count(&table) ||
 				values != ms_series_values(&table))
-				die("a refused series left something behind");
+				die("series", "a refused series left something behind");
 			check();
 			return 0;
 		}
 		gen = ms_series_generation(arena, &table, sid);
 		if (sid >= MAX_SERIES || model[sid].used || gen <= model[sid].generation)
-			die("a series got an id in use, or an old generation");
+			die("series", "a series got an id in use, or an old generation");
 		m.used = true;
 		m.generation = gen;
 		model[sid] = m;
@@ -289,9 +248,9 @@ step(int nvalues, int maxlabels, int grow, int *refused)
 		return 1;
 	}
 
-	sid = rnd(Max(ms_series_limit(&table), 1));
+	sid = rnd(&rng, Max(ms_series_limit(&table), 1));
 	if (ms_series_is_live(arena, &table, sid) != model[sid].used)
-		die("liveness differs from the model");
+		die("series", "liveness differs from the model");
 	if (!model[sid].used)
 		return 0;
 	ms_series_release(arena, &group, &table, sid);
@@ -300,7 +259,7 @@ step(int nvalues, int maxlabels, int grow, int *refused)
 }
 
 static int
-history(uint64 seed, Size size, int steps, int nvalues)
+history(uint64 seed, Size size, int nsteps, int nvalues)
 {
 	int			i;
 	int			refused = 0;
@@ -310,12 +269,12 @@ history(uint64 seed, Size size, int steps, int nvalues)
 	rng = seed;
 	memset(model, 0, sizeof(model));
 	start(size);
-	for (i = 0; i < steps; i++)
+	for (i = 0; i < nsteps; i++)
 	{
 		if (i % 500 == 0)
-			grow = 30 + (int) rnd(60);
+			grow = 30 + (int) rnd(&rng, 60);
 		/* Tables get labels over time */
-		step(nvalues, Min(MAX_LABELS, 1 + i * 8 / steps), grow, &refused);
+		step(nvalues, Min(MAX_LABELS, 1 + i * 8 / nsteps), grow, &refused);
 		if (i % 101 == 0)
 		{
 			check();
@@ -333,13 +292,13 @@ history(uint64 seed, Size size, int steps, int nvalues)
 	}
 	check();
 	if (ms_series_count(&table) != 0 || ms_series_values(&table) != 0)
-		die("something is left after all series are gone");
+		die("series", "something is left after all series are gone");
 	printf("# seed " UINT64_FORMAT ", %zu bytes, %d values: %u ids, %d refused\n",
 		   seed, (size_t) size, nvalues, ms_series_limit(&table), refused);
 	ms_series_free(arena, &group, &table);
 	if (ms_group_in_use(arena, &group) != 0)
-		die("memory is left after ms_series_free");
-	finish();
+		die("series", "memory is left after ms_series_free");
+	arena_destroy(arena);
 	return refused;
 }
 
@@ -386,7 +345,7 @@ test_collisions(void)
 	good &= h.used == 0;
 	ms_hash_free(arena, &group, &h);
 	ok(good && ms_group_in_use(arena, &group) == 0, "equal hashes");
-	finish();
+	arena_destroy(arena);
 }
 
 /* A node's exporter: 964 series, 453 names, 328 label sets of some 110 bytes. */
@@ -420,16 +379,16 @@ test_compact(void)
 		l[3].len = 4;
 		hash = ms_labels_hash(l, 4);
 		if (ms_series_find(arena, &table, l, 4, hash) != MS_NO_SERIES)
-			die("a tuple twice");
+			die("series", "a tuple twice");
 		values = ms_series_values(&table);
 		if (ms_series_add(arena, &group, &table, l, 4, hash, 0) != i)
-			die("ids are not dense");
+			die("series", "ids are not dense");
 		if (i < 453)
 			bytes += l[0].len;
 		if (i < 328)
 			bytes += l[1].len;
 		if (i >= 453 && values != ms_series_values(&table))
-			die("a value is held twice");
+			die("series", "a value is held twice");
 	}
 	check();
 	bytes += 18;
@@ -440,7 +399,7 @@ test_compact(void)
 		   100.0 * ms_group_allocated(arena, &group) / budget - 100,
 		   100.0 * ms_group_in_use(arena, &group) / budget - 100);
 	ok(ms_group_allocated(arena, &group) < budget * 1.2, "a small table's labels are compact");
-	finish();
+	arena_destroy(arena);
 }
 
 /* More values than short codes and short hash slots can tell apart. */
@@ -481,7 +440,7 @@ test_many(void)
 	check();
 	ok(ms_series_count(&table) == 0 && ms_series_values(&table) == 0,
 	   "and released again");
-	finish();
+	arena_destroy(arena);
 }
 
 static void
@@ -525,13 +484,12 @@ main(void)
 	test_hash();
 	for (seed = 1; seed <= 4; seed++)
 	{
-		refused += history(seed, 190 * 1024, 12000, 1500);
-		history(seed, 4 * 1024 * 1024, 12000, seed % 2 ? 12 : 600);
+		refused += history(seed, 190 * 1024, steps(12000), 1500);
+		history(seed, 4 * 1024 * 1024, steps(12000), seed % 2 ? 12 : 600);
 	}
 	ok(true, "random histories");
 	ok(refused > 100, "that filled the memory");
 	test_compact();
 	test_many();
-	printf("1..%d\n", ntests);
-	return nfailed != 0;
+	return done();
 }
