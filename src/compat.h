@@ -33,6 +33,7 @@ typedef Oid RelFileNumber;
 #define relNumber				relNode
 #define ms_rel_locator(rel)		((rel)->rd_node)
 #define RelFileLocatorEquals(a, b)	RelFileNodeEquals(a, b)
+#define relation_set_new_filelocator	relation_set_new_filenode
 #endif
 
 /* 16 moved the macros of variable-length types out of postgres.h */

@@ -1,0 +1,130 @@
+/*-------------------------------------------------------------------------
+ *
+ * batch.h
+ *	  Rows a transaction has written and not yet handed to the store.
+ *
+ * Private to the write path: write.c fills batches, batch.c empties them,
+ * direct.c passes by them, txn.c follows the transaction.  The essay is in
+ * write.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MS_BATCH_H
+#define MS_BATCH_H
+
+#include "am/reldesc.h"
+#include "am/write.h"
+#include "core/chunk.h"
+
+#define MS_NO_ENTRY		PG_UINT32_MAX
+
+/* The rows of one series, in the order they came. */
+typedef struct MsBatchSeries
+{
+	const uint8 *image;			/* owned; labels, each its length and bytes */
+	uint32		image_len;
+	uint32		hash;			/* of the image; local to this backend */
+	int			nlabels;		/* in the image; the rest is as if never stored */
+	uint32		next;			/* the series whose row followed last time */
+	bool		sorted;			/* times strictly ascending */
+	uint32		nrows;
+	uint32		cap;
+	char	   *rows;			/* owned; cap * row_size bytes: time, values */
+	uint8	   *nulls;			/* owned; cap * null_size bytes of bits, or NULL */
+} MsBatchSeries;
+
+/* A chunk taken over whole (load_table). */
+typedef struct MsBatchChunk
+{
+	MsLabelValue *labels;		/* owned, with their bytes */
+	int			nlabels;
+	uint32		hash;			/* ms_labels_hash */
+	uint8	   *bytes;			/* owned */
+	uint32		len;
+	uint32		nrows;
+	int64		tmin;
+} MsBatchChunk;
+
+struct series_hash;
+
+/*
+ * What one (sub)transaction has pending for one storage.  A batch holds rows or
+ * chunks, never both.
+ */
+typedef struct MsBatch
+{
+	struct MsBatch *next;		/* in order of creation */
+
+	/* constant */
+	MsTableKey	key;
+	MsTable    *table;			/* borrowed; locks keep it until the end of the
+								 * (sub)transaction */
+	uint64		generation;
+	Oid			relid;
+	NameData	relname;
+	TransactionId xid;
+	MsRelDesc  *desc;			/* owned */
+	bool		unlimited;		/* any time goes: the rows come from a
+								 * memseries table that is being rewritten */
+	int			nlabels;		/* label ordinals stored */
+	int			nvalues;		/* value ordinals stored */
+	int		   *label_att;		/* by ordinal: index of the column, or -1 */
+	int		   *value_att;		/* by ordinal: index of the column, or -1 */
+	uint8	   *kinds;			/* by value ordinal */
+	MsLabelValue *missing;		/* by label ordinal: what absence means */
+	Size		row_size;
+	Size		null_size;
+
+	/* changing */
+	SubTransactionId subid;
+	CommandId	cid;			/* largest of the rows' */
+	MsConfig	config;
+	int64		horizon;		/* times from here on are accepted ... */
+	int64		limit;			/* ... up to, not including, here */
+	uint32		age;			/* rows since these were computed */
+
+	MemoryContext cxt;			/* holds all of this; deleted with the batch */
+	MemoryContext rows_cxt;		/* holds what follows; reset by a flush */
+	Size		memory;			/* taken in rows_cxt, roughly */
+	MsBatchSeries *series;
+	uint32		nseries;
+	uint32		series_cap;
+	struct series_hash *hash;
+	uint32		last;			/* series of the last row, or MS_NO_ENTRY */
+	MsBatchChunk *chunks;
+	uint32		nchunks;
+	uint32		chunks_cap;
+	uint8	   *probe;			/* owned; image of the row in hand */
+	uint32		probe_len;
+	uint32		probe_cap;
+} MsBatch;
+
+/* write.c */
+extern MsBatch *ms_batches;		/* of this backend's transaction */
+extern MsBatch *ms_batch_for(Relation rel, CommandId cid);
+extern void ms_batch_forget(MsBatch *batch);
+extern void ms_batch_reset(MsBatch *batch);
+extern bool ms_batch_accepts(MsBatch *batch, int64 time, uint64 nrows);
+extern void ms_batch_check_memory(void);
+extern uint32 ms_batch_series(MsBatch *batch, const MsLabelValue *labels, int nlabels);
+extern void ms_batch_append(MsBatch *batch, uint32 series, int64 time,
+							const double *values, const bool *nulls);
+extern int	ms_batch_image_labels(const uint8 *image, uint32 len, MsLabelValue *labels);
+extern int	ms_labels_strip(const MsBatch *batch, const MsLabelValue *labels, int nlabels);
+
+/* batch.c */
+extern void ms_batch_flush(MsBatch *batch, uint64 order);
+extern MsCodecWork *ms_codec_work(void);
+
+/* ownrows.c */
+extern void ms_ownrows_add(Relation rel, TupleTableSlot *slot);
+extern bool ms_ownrows_fetch(Relation rel, ItemPointer tid, TupleTableSlot *slot);
+extern bool ms_tid_is_own(ItemPointer tid);
+extern void ms_ownrows_forget(void);
+
+/* txn.c */
+extern void ms_txn_init(void);
+extern uint64 ms_txn_number(void);
+extern void ms_txn_wrote(const MsBatch *batch);
+
+#endif							/* MS_BATCH_H */

@@ -1,0 +1,149 @@
+/*-------------------------------------------------------------------------
+ *
+ * ownrows.c
+ *	  The rows a transaction wrote, to be fetched again by tid.
+ *
+ * Triggers AFTER INSERT FOR EACH ROW, and with them foreign keys, note a row's
+ * tid and fetch it when they fire, at the end of the statement or of the
+ * transaction.  memseries rows have no lasting place, so the rows of tables
+ * with such triggers are kept a second time, in a tuple store that spills to
+ * disk, until the transaction ends.  A tid is the row's number there.
+ *
+ * Tids that custom scans hand out stay below FIRST_OWN_BLOCK, so that the two
+ * cannot be confused.
+ *
+ * Rows of a rolled back savepoint stay until the end; no event asks for them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/tuplestore.h"
+
+#include "am/batch.h"
+
+#define FIRST_OWN_BLOCK		((BlockNumber) 0x80000000)
+#define ROWS_PER_BLOCK		1024
+
+typedef struct OwnRows
+{
+	struct OwnRows *next;
+	Oid			relid;
+	int			natts;
+	Tuplestorestate *store;
+	TupleTableSlot *slot;		/* minimal tuples, to read the store with */
+	int64		nrows;
+	int64		at;				/* row the store's read pointer is before */
+} OwnRows;
+
+static OwnRows *own_rows = NULL;	/* in TopTransactionContext */
+static int64 uncounted = 0;		/* rows of tables that need no store */
+
+static void
+set_tid(ItemPointer tid, int64 number)
+{
+	ItemPointerSet(tid, FIRST_OWN_BLOCK + (BlockNumber) (number / ROWS_PER_BLOCK % 0x7fffffff),
+				   (OffsetNumber) (number % ROWS_PER_BLOCK) + 1);
+}
+
+bool
+ms_tid_is_own(ItemPointer tid)
+{
+	return ItemPointerIsValid(tid) && ItemPointerGetBlockNumber(tid) >= FIRST_OWN_BLOCK;
+}
+
+/* The columns may have changed since: ALTER TABLE in the same transaction. */
+static OwnRows *
+find_rows(Relation rel)
+{
+	for (OwnRows *own = own_rows; own != NULL; own = own->next)
+	{
+		if (own->relid == RelationGetRelid(rel) &&
+			own->natts == RelationGetDescr(rel)->natts)
+			return own;
+	}
+	return NULL;
+}
+
+static OwnRows *
+create_rows(Relation rel)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	ResourceOwner owner = CurrentResourceOwner;
+	OwnRows    *own = palloc0(sizeof(OwnRows));
+
+	/* its files must outlive the subtransaction */
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	own->store = tuplestore_begin_heap(true, false, work_mem);
+	CurrentResourceOwner = owner;
+	own->relid = RelationGetRelid(rel);
+	own->natts = RelationGetDescr(rel)->natts;
+	own->slot = MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(rel)),
+										 &TTSOpsMinimalTuple);
+	own->next = own_rows;
+	own_rows = own;
+	MemoryContextSwitchTo(old);
+	return own;
+}
+
+/* Gives the row a tid, and keeps it if it may be asked for again. */
+void
+ms_ownrows_add(Relation rel, TupleTableSlot *slot)
+{
+	OwnRows    *own;
+
+	if (likely(rel->trigdesc == NULL || !rel->trigdesc->trig_insert_after_row))
+	{
+		set_tid(&slot->tts_tid, uncounted++);
+		return;
+	}
+	own = find_rows(rel);
+	if (own == NULL)
+		own = create_rows(rel);
+	tuplestore_puttupleslot(own->store, slot);
+	set_tid(&slot->tts_tid, own->nrows++);
+}
+
+/* A row this transaction wrote; false if there is none with this tid. */
+bool
+ms_ownrows_fetch(Relation rel, ItemPointer tid, TupleTableSlot *slot)
+{
+	OwnRows    *own = find_rows(rel);
+	int64		number;
+
+	if (own == NULL || !ms_tid_is_own(tid))
+		return false;
+	number = (int64) (ItemPointerGetBlockNumber(tid) - FIRST_OWN_BLOCK) * ROWS_PER_BLOCK +
+		ItemPointerGetOffsetNumber(tid) - 1;
+	if (number >= own->nrows)
+		return false;
+
+	/* rows are mostly asked for in their order, so this is no step or one */
+	if ((number > own->at &&
+		 !tuplestore_skiptuples(own->store, number - own->at, true)) ||
+		(number < own->at &&
+		 !tuplestore_skiptuples(own->store, own->at - number, false)))
+		elog(ERROR, "could not position in the rows of this transaction");
+	own->at = number;
+	if (!tuplestore_gettupleslot(own->store, true, false, own->slot))
+		elog(ERROR, "could not read the rows of this transaction");
+	own->at++;
+	ExecCopySlot(slot, own->slot);
+	slot->tts_tid = *tid;
+	slot->tts_tableOid = RelationGetRelid(rel);
+	ExecClearTuple(own->slot);
+	return true;
+}
+
+/* At the end of the transaction, whose memory and files go by themselves. */
+void
+ms_ownrows_forget(void)
+{
+	own_rows = NULL;
+	uncounted = 0;
+}
