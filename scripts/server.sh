@@ -98,7 +98,9 @@ server_begin()
 	export LC_ALL=C.UTF-8 PGTZ=UTC PGDATABASE=postgres PGUSER=postgres PGPORT=5432 PGAPPNAME="memseries $name"
 
 	# A socket's path may have 107 bytes.
-	[ ${#TMPDIR} -lt 60 ] 2>/dev/null || TMPDIR=/tmp
+	if [ -n "${TMPDIR:-}" ] && [ ${#TMPDIR} -gt 60 ]; then
+		TMPDIR=/tmp
+	fi
 	run=$(server_tempdir "$name")
 	cp "$top/scripts/throwaway-server" "$run/"
 	chmod 755 "$run/throwaway-server"
