@@ -116,6 +116,7 @@ open_store(void)
 		return;
 	covered = RecoveryInProgress() ? InvalidXLogRecPtr : GetRedoRecPtr();
 	ms_store_set_state(MS_STORE_READY);
+	ms_worker_wake(MS_KEEPER);
 	ms_worker_round(MS_GUARD);
 	if (stats.written + stats.aside + stats.removed > 0)
 		ereport(LOG,
