@@ -124,6 +124,13 @@ ms_bit_width(uint64 x)
 	return x == 0 ? 0 : 64 - __builtin_clzll(x);
 }
 
+/* The low "width" bits, 0 to 64. */
+static inline uint64
+ms_low_bits(int width)
+{
+	return width >= 64 ? PG_UINT64_MAX : (UINT64CONST(1) << width) - 1;
+}
+
 /*
  * Varints: seven bits a byte, low ones first, the top bit says that more
  * follow.  At most ten bytes.

@@ -438,34 +438,49 @@ ms_chunk_block_values(const MsChunk *c, const MsBlockInfo *b, int col,
 										out, nulls, has_nulls, &work->scratch);
 }
 
-/* Decode one column of all blocks. */
+/*
+ * Decode the needed columns of a block into the rows where it belongs.  Of
+ * columns in which nulls were found already, found[] is set.  Goes through
+ * the directory once, however many columns there are.
+ */
 static bool
-decode_column(const MsChunk *c, int col, MsRows *out, MsCodecWork *work)
+decode_block(const MsChunk *c, const MsBlockInfo *b, const bool *need,
+			 MsRows *out, bool *found, MsCodecWork *work)
 {
-	double	   *values = out->values[col];
-	bool	   *nulls = out->nulls[col];
-	bool		found = false;
-	MsBlockInfo b;
-	bool		more;
+	int			width = block_width(b->head);
+	int			streams = block_streams(b->head, c->ncols);
+	int			stream = streams - c->ncols;
+	const uint8 *p = b->streams;
 
-	for (more = ms_chunk_first_block(c, &b); more;
-		 more = ms_chunk_next_block(c, &b))
+	if (!ms_chunk_block_times(c, b, out->times + b->row))
+		return false;
+	if (stream > 0 && stream < streams)
+		p += entry(b->dir, width, 0);
+
+	for (int col = 0; col < Min(c->ncols, out->ncols); col++, stream++)
 	{
-		bool		has_nulls;
+		Size		avail = p <= b->end ? (Size) (b->end - p) : 0;
+		Size		len = stream < streams - 1 ? entry(b->dir, width, stream) : avail;
 
-		if (!ms_chunk_block_values(c, &b, col, values + b.row, nulls + b.row,
-								   &has_nulls, work))
+		if (len > avail)
 			return false;
-		if (!has_nulls && found)
-			memset(nulls + b.row, false, b.nrows);
-		else if (has_nulls && !found)
+		if (need == NULL || need[col])
 		{
-			memset(nulls, false, b.row);
-			found = true;
+			bool	   *nulls = out->nulls[col];
+			bool		has_nulls;
+
+			if (!ms_value_decode(p, len, c->bytes + c->len, b->nrows,
+								 out->values[col] + b->row, nulls + b->row,
+								 &has_nulls, &work->scratch))
+				return false;
+			if (has_nulls && !found[col])
+				memset(nulls, false, b->row);
+			else if (!has_nulls && found[col])
+				memset(nulls + b->row, false, b->nrows);
+			found[col] |= has_nulls;
 		}
+		p += len;
 	}
-	if (!found)
-		out->nulls[col] = NULL;
 	return true;
 }
 
@@ -486,18 +501,27 @@ ms_chunk_decode(const MsChunk *c, const bool *need, MsRows *out,
 {
 	MsBlockInfo b;
 	bool		more;
+	bool		found[MS_MAX_VALUES];
 
+	memset(found, false, sizeof(found));
 	out->nrows = c->nrows;
 	for (more = ms_chunk_first_block(c, &b); more;
 		 more = ms_chunk_next_block(c, &b))
 	{
-		if (!ms_chunk_block_times(c, &b, out->times + b.row))
+		if (!decode_block(c, &b, need, out, found, work))
 			return false;
 	}
 	for (int col = 0; col < out->ncols; col++)
 	{
-		if ((need == NULL || need[col]) && !decode_column(c, col, out, work))
-			return false;
+		if (need != NULL && !need[col])
+			continue;
+		if (col >= c->ncols)
+		{
+			memset(out->values[col], 0, sizeof(double) * c->nrows);
+			memset(out->nulls[col], true, c->nrows);
+		}
+		else if (!found[col])
+			out->nulls[col] = NULL;
 	}
 	return true;
 }

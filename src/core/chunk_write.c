@@ -3,14 +3,10 @@
  * chunk_write.c
  *	  Making chunks: from rows, from a chunk and rows, from two chunks.
  *
- * The layout is in chunk_layout.h.
- *
  * All three are one thing.  A chunk is written from up to three sources in
  * order of time: a chunk's blocks, rows, another chunk's blocks.  Blocks at
- * either end that are to stay as they are get copied ("adopted": only their
- * header is written anew, since it says how they follow the block before
- * and whether they are the last); what lies between, the "region", is
- * decoded and encoded into blocks again.
+ * either end that are to stay as they are get adopted; what lies between is
+ * decoded and encoded into blocks again (chunk_blocks.c).
  *
  * Which blocks that is decides what growing a chunk costs.  Sealing takes
  * all from the first block on that is not complete.  Otherwise the last
@@ -19,11 +15,6 @@
  * encoded again only when its block at least doubles, not every time a few
  * rows come.  Fewer than MS_TAIL_ROWS rows at the end are encoded quickly.
  *
- * A block is first written with room for the longest header before it, and
- * kept back until the next one is there: only then it is known whether it is
- * the last, and whether the next one only makes its run longer.  Then it
- * moves down to its place.
- *
  * The sources may be damaged chunks; then the result is 0.  Rows are
  * trusted.  dst must not overlap the sources.
  *
@@ -31,50 +22,10 @@
  */
 #include "postgres.h"
 
-#include "core/chunk_layout.h"
+#include "core/chunk_blocks.h"
 
 /* blocks at a chunk's end that appending looks at */
 #define MAX_TRAILING	16
-
-/* A block not yet at its place. */
-typedef struct Pending
-{
-	const uint8 *payload;		/* directory and streams */
-	Size		len;
-	bool		borrowed;		/* payload is a source's, not in dst */
-	uint8		head;			/* all flags but "last" and "full" */
-	int			nrows;
-	uint64		step;
-	int64		off;
-	int64		first;
-	int64		last;
-} Pending;
-
-typedef struct Writer
-{
-	uint8	   *dst;
-	uint8	   *p;				/* end of what is at its place */
-	int			ncols;
-	const uint8 *kinds;			/* [ncols], or NULL: all float8; borrowed */
-	int			flags;
-	bool		first;			/* no block is at its place yet */
-	int64		last;			/* last time of the block before p */
-	bool		has_pending;
-	Pending		pending;
-	MsCodecWork *work;
-} Writer;
-
-/* Rows of the region that come from one source. */
-typedef struct Source
-{
-	int			nrows;
-	/* either rows, from "row" on */
-	const MsRows *rows;
-	int			row;
-	/* or blocks: "block" holds the chunk's row "row" or comes before it */
-	const MsChunk *chunk;
-	MsBlockInfo block;
-} Source;
 
 /*
  * A size that no encoding of so many rows exceeds.
@@ -89,485 +40,6 @@ ms_chunk_bound(int nrows, int ncols)
 	return CHUNK_HEADER_MAX + (Size) nrows * 8 * streams +
 		blocks * (BLOCK_HEADER_MAX + streams * (4 + MS_VALUE_BOUND(0)));
 }
-
-/* ---- writing blocks ---- */
-
-/* Write the chunk's header. */
-static void
-begin_chunk(Writer *w, uint8 *dst, int ncols, int64 tmin, const uint8 *kinds,
-			int flags, MsCodecWork *work)
-{
-	int			unit = MS_TIME_UNITS - 1;
-	uint64		time = tmin < 0 ? 0 - (uint64) tmin : (uint64) tmin;
-	int			nbytes;
-
-	memset(w, 0, sizeof(*w));
-	w->dst = dst;
-	w->ncols = ncols;
-	w->kinds = kinds;
-	w->flags = flags;
-	w->first = true;
-	w->work = work;
-
-	while (time % (uint64) ms_time_unit[unit] != 0)
-		unit--;
-	time /= (uint64) ms_time_unit[unit];
-	nbytes = Max((ms_bit_width(time) + 7) / 8, 1);
-
-	w->p = dst;
-	*w->p++ = (uint8) ((flags & MS_CHUNK_SEALED ? CHUNK_SEALED : 0) |
-					   unit << CHUNK_UNIT_SHIFT |
-					   (ncols == 1 ? CHUNK_ONE_COLUMN : 0) |
-					   (nbytes - 1) << CHUNK_BYTES_SHIFT |
-					   (tmin < 0 ? CHUNK_NEGATIVE : 0));
-	if (ncols != 1)
-		w->p = ms_put_varint(w->p, (uint64) ncols);
-	ms_store_bytes(w->p, time, nbytes);
-	w->p += nbytes;
-}
-
-/*
- * Where a block's payload may be written: behind the pending one, wherever
- * that is now.
- */
-static uint8 *
-free_space(const Writer *w)
-{
-	return w->p + BLOCK_HEADER_MAX + (w->has_pending ? w->pending.len : 0);
-}
-
-/* The gap before a block, as it is stored. */
-static uint64
-gap_code(const Writer *w, const Pending *b)
-{
-	uint64		gap = (uint64) b->first - (uint64) w->last;
-	uint64		unit = (uint64) ms_time_unit[block_unit(b->head)];
-
-	if (b->nrows > 1 && gap == b->step * unit)
-		return 0;
-	if (gap % unit == 0)
-		return gap / unit * 2;
-	return gap * 2 + 1;
-}
-
-/* Put the pending block at its place. */
-static void
-place_pending(Writer *w, bool is_last)
-{
-	const Pending *b = &w->pending;
-	uint8		header[BLOCK_HEADER_MAX];
-	uint8	   *h = header;
-	uint8		head = b->head | (is_last ? BLOCK_LAST : 0);
-	int			header_len;
-
-	if (!(head & BLOCK_RUN) && b->nrows == MS_BLOCK_ROWS)
-		head |= BLOCK_FULL;
-	else
-		h = ms_put_varint(h, (uint64) b->nrows - 1);
-	if (!(head & (BLOCK_RUN | BLOCK_FULL)))
-	{
-		h = header;
-		*h++ = (uint8) (b->nrows - 1);
-	}
-	if (!w->first)
-		h = ms_put_varint(h, gap_code(w, b));
-	if (b->nrows > 1)
-		h = ms_put_varint(h, b->step);
-	if (head & BLOCK_IRREGULAR)
-		h = ms_put_varint(h, ms_zigzag((uint64) b->off));
-	header_len = (int) (h - header);
-
-	*w->p++ = head;
-	if (!is_last)
-		w->p = ms_put_varint(w->p, header_len + b->len);
-	memcpy(w->p, header, header_len);
-	w->p += header_len;
-	memmove(w->p, b->payload, b->len);
-	w->p += b->len;
-	w->last = b->last;
-	w->first = false;
-	w->has_pending = false;
-}
-
-/* If the block only makes the pending run longer, do that. */
-static bool
-extend_run(Writer *w, const Pending *b)
-{
-	Pending    *a = &w->pending;
-	uint64		gap = (uint64) b->first - (uint64) a->last;
-	uint64		a_step = a->step * (uint64) ms_time_unit[block_unit(a->head)];
-	uint64		b_step = b->step * (uint64) ms_time_unit[block_unit(b->head)];
-	int64		times[2];
-	int			unit;
-
-	if (!(a->head & BLOCK_RUN) || !(b->head & BLOCK_RUN) ||
-		(a->nrows > 1 && a_step != gap) || (b->nrows > 1 && b_step != gap) ||
-		gap > PG_INT64_MAX || a->nrows + b->nrows > MS_CHUNK_MAX_ROWS ||
-		block_width(a->head) != block_width(b->head) ||
-		a->len != b->len || memcmp(a->payload, b->payload, a->len) != 0)
-		return false;
-
-	times[0] = a->last;
-	times[1] = b->first;
-	unit = ms_time_find_unit(times, 2);
-	a->step = gap / (uint64) ms_time_unit[unit];
-	a->head = (uint8) ((a->head & ~(3 << BLOCK_UNIT_SHIFT)) |
-					   unit << BLOCK_UNIT_SHIFT);
-	a->nrows += b->nrows;
-	a->last = b->last;
-	return true;
-}
-
-/*
- * A block's payload is complete, at or above free_space() or in a source:
- * keep it back, and put the one before at its place.
- */
-static bool
-add_block(Writer *w, const Pending *b)
-{
-	if (w->has_pending)
-	{
-		if ((uint64) b->first - (uint64) w->pending.last > PG_INT64_MAX ||
-			b->first <= w->pending.last)
-			return false;
-		if (extend_run(w, b))
-			return true;
-		place_pending(w, false);
-	}
-	w->pending = *b;
-	w->has_pending = true;
-	if (!b->borrowed)
-	{
-		/* move it down, so that gaps do not add up */
-		uint8	   *to = w->p + BLOCK_HEADER_MAX;
-
-		memmove(to, b->payload, b->len);
-		w->pending.payload = to;
-	}
-	return true;
-}
-
-/*
- * Streams have been written up to "end"; their lengths stand as four-byte
- * numbers in the "entries" fields before "streams".  Make them as narrow as
- * they may be, directly before the streams.  Returns the block's width flags;
- * *payload gets the directory's start.
- */
-static uint8
-pack_directory(uint8 *streams, int entries, uint8 **payload)
-{
-	uint8	   *wide = streams - 4 * (Size) entries;
-	uint64		most = 0;
-	int			width;
-	int			code;
-
-	*payload = streams;
-	if (entries == 0)
-		return 0;
-	for (int i = 0; i < entries; i++)
-		most |= ms_load_bytes(wide + 4 * (Size) i, 4);
-	code = most < 256 ? 1 : most < 65536 ? 2 : 3;
-	width = code == 3 ? 4 : code;
-	*payload = streams - (Size) width * entries;
-	for (int i = entries - 1; i >= 0; i--)
-		ms_store_bytes(*payload + (Size) i * width,
-					   ms_load_bytes(wide + 4 * (Size) i, 4), width);
-	return (uint8) (code << BLOCK_WIDTH_SHIFT);
-}
-
-/* Take over a block as it is. */
-static bool
-adopt_block(Writer *w, const MsChunk *c, const MsBlockInfo *b)
-{
-	Pending		n;
-	uint64		unit = (uint64) ms_time_unit[block_unit(b->head)];
-	uint64		span = (uint64) b->last - (uint64) b->first;
-
-	memset(&n, 0, sizeof(n));
-	n.head = b->head & ~(BLOCK_LAST | BLOCK_FULL);
-	n.nrows = b->stored_nrows;
-	n.step = (uint64) b->step;
-	n.off = (int64) (span / unit - n.step * (uint64) (n.nrows - 1));
-	n.first = b->first;
-	n.last = b->last;
-	n.payload = b->dir;
-	n.len = (Size) (b->end - b->dir);
-	n.borrowed = true;
-
-	if (c->ncols < w->ncols)
-	{
-		/* the columns that it does not have are null */
-		int			entries = block_entries(b->head, w->ncols);
-		int			streams = block_streams(b->head, c->ncols);
-		uint8	   *start = free_space(w) + 4 * (Size) entries;
-		uint8	   *p = start;
-		uint8	   *payload;
-
-		for (int i = 0; i < block_streams(b->head, w->ncols); i++)
-		{
-			const uint8 *from;
-			Size		len = 0;
-
-			if (i < streams)
-			{
-				from = ms_chunk_stream(c, b, i, &len);
-				if (from == NULL)
-					return false;
-				memcpy(p, from, len);
-			}
-			else
-				len = ms_value_encode(NULL, NULL, MS_BLOCK_ROWS, MS_FLOAT8,
-									  false, p, &w->work->value);
-			p += len;
-			if (i < entries)
-				ms_store_bytes(start + 4 * ((Size) i - entries), len, 4);
-		}
-		n.head &= ~(3 << BLOCK_WIDTH_SHIFT);
-		n.head |= pack_directory(start, entries, &payload);
-		n.payload = payload;
-		n.len = (Size) (p - payload);
-		n.borrowed = false;
-	}
-	return add_block(w, &n);
-}
-
-/* Place the last block; returns the chunk's size. */
-static Size
-finish_chunk(Writer *w)
-{
-	if (!w->has_pending)
-		return 0;
-	place_pending(w, true);
-	return (Size) (w->p - w->dst);
-}
-
-/* ---- the region: rows that are encoded ---- */
-
-/*
- * Gather rows [start, start + n) of a source, 1 to MS_BLOCK_ROWS: the times
- * if col is -1, else a column.  *has_nulls is set if there are nulls; rows
- * before it in "nulls" are the caller's.
- */
-static bool
-gather_blocks(Source *src, int start, int n, int col, int64 *times,
-			  double *values, bool *nulls, bool *has_nulls, MsCodecWork *work)
-{
-	MsBlockInfo b = src->block;
-	int			row = src->row + start;
-	int			done = 0;
-
-	while (done < n)
-	{
-		int			skip;
-		int			take;
-		bool		some = false;
-
-		while (b.row + b.nrows <= row)
-		{
-			if (!ms_chunk_next_block(src->chunk, &b))
-				return false;
-		}
-		skip = row - b.row;
-		take = Min(b.nrows - skip, n - done);
-		if (col < 0)
-		{
-			if (!ms_chunk_block_times(src->chunk, &b, work->some_times))
-				return false;
-			memcpy(times + done, work->some_times + skip, sizeof(int64) * take);
-		}
-		else
-		{
-			if (!ms_chunk_block_values(src->chunk, &b, col, work->some_values,
-									   work->some_nulls, &some, work))
-				return false;
-			memcpy(values + done, work->some_values + skip, sizeof(double) * take);
-			if (some)
-				memcpy(nulls + done, work->some_nulls + skip, take);
-			else
-				memset(nulls + done, false, take);
-			*has_nulls |= some;
-		}
-		row += take;
-		done += take;
-	}
-	return true;
-}
-
-/* Likewise from rows. */
-static void
-gather_rows(const Source *src, int start, int n, int col, int64 *times,
-			double *values, bool *nulls, bool *has_nulls)
-{
-	const MsRows *rows = src->rows;
-	int			row = src->row + start;
-	const bool *in;
-
-	if (col < 0)
-	{
-		memcpy(times, rows->times + row, sizeof(int64) * n);
-		return;
-	}
-	if (col >= rows->ncols)
-	{
-		memset(nulls, true, n);
-		memset(values, 0, sizeof(double) * n);
-		*has_nulls = true;
-		return;
-	}
-	memcpy(values, rows->values[col] + row, sizeof(double) * n);
-	in = rows->nulls != NULL ? rows->nulls[col] : NULL;
-	if (in != NULL)
-	{
-		memcpy(nulls, in + row, n);
-		*has_nulls = true;
-	}
-	else
-		memset(nulls, false, n);
-}
-
-/*
- * Gather rows [start, start + n) of the region into the work area.
- */
-static bool
-gather(Source *sources, int nsources, int start, int n, int col,
-	   bool *has_nulls, MsCodecWork *work)
-{
-	int			done = 0;
-
-	*has_nulls = false;
-	for (int i = 0; i < nsources && done < n; i++)
-	{
-		Source	   *src = &sources[i];
-		int			take;
-
-		if (start >= src->nrows)
-		{
-			start -= src->nrows;
-			continue;
-		}
-		take = Min(src->nrows - start, n - done);
-		if (src->rows != NULL)
-			gather_rows(src, start, take, col, work->times + done,
-						work->values + done, work->nulls + done, has_nulls);
-		else if (!gather_blocks(src, start, take, col, work->times + done,
-								work->values + done, work->nulls + done,
-								has_nulls, work))
-			return false;
-		start = 0;
-		done += take;
-	}
-	Assert(done == n);
-	return true;
-}
-
-/*
- * One column of the block at "start" into dst.  Where all rows come from an
- * MsRows, it is encoded without being copied first.
- */
-static int
-encode_column(Writer *w, Source *sources, int nsources, int start, int n,
-			  int col, bool quick, uint8 *dst)
-{
-	MsValueKind kind = w->kinds ? (MsValueKind) w->kinds[col] : MS_FLOAT8;
-	MsCodecWork *work = w->work;
-	bool		has_nulls;
-
-	if (nsources == 1 && sources[0].rows != NULL &&
-		col < sources[0].rows->ncols)
-	{
-		const MsRows *rows = sources[0].rows;
-		int			row = sources[0].row + start;
-		const bool *nulls = rows->nulls ? rows->nulls[col] : NULL;
-
-		return ms_value_encode(rows->values[col] + row,
-							   nulls ? nulls + row : NULL, n, kind, quick,
-							   dst, &work->value);
-	}
-	if (!gather(sources, nsources, start, n, col, &has_nulls, work))
-		return 0;
-	return ms_value_encode(work->values, has_nulls ? work->nulls : NULL, n,
-						   kind, quick, dst, &work->value);
-}
-
-/* Encode rows [start, start + n) of the region as a block. */
-static bool
-encode_block(Writer *w, Source *sources, int nsources, int start, int n,
-			 bool quick)
-{
-	MsCodecWork *work = w->work;
-	MsTimeGrid	grid;
-	Pending		b;
-	/* the most entries it may have */
-	uint8	   *streams = free_space(w) + 4 * (Size) w->ncols;
-	uint8	   *p = streams;
-	int			stream = 0;
-	int			entries;
-	uint8	   *payload;
-	bool		ignored;
-	bool		constant = true;
-	int			len;
-
-	if (!gather(sources, nsources, start, n, -1, &ignored, work))
-		return false;
-	len = ms_time_encode(work->times, n, &grid, p, &work->time);
-	entries = w->ncols - (grid.regular ? 1 : 0);
-	entries = Max(entries, 0);
-	if (!grid.regular)
-	{
-		if (stream++ < entries)
-			ms_store_bytes(streams - 4 * (Size) entries, (uint64) len, 4);
-		p += len;
-	}
-	for (int col = 0; col < w->ncols; col++)
-	{
-		len = encode_column(w, sources, nsources, start, n, col, quick, p);
-		if (len == 0)
-			return false;
-		constant &= ms_value_is_constant(p, len);
-		if (stream < entries)
-			ms_store_bytes(streams + 4 * ((Size) stream - entries), (uint64) len, 4);
-		stream++;
-		p += len;
-	}
-
-	memset(&b, 0, sizeof(b));
-	b.head = (uint8) (grid.unit << BLOCK_UNIT_SHIFT |
-					  (grid.regular ? 0 : BLOCK_IRREGULAR) |
-					  (grid.regular && constant ? BLOCK_RUN : 0) |
-					  pack_directory(streams, entries, &payload));
-	b.payload = payload;
-	b.len = (Size) (p - payload);
-	b.nrows = n;
-	b.step = grid.step;
-	b.off = grid.off;
-	b.first = work->times[0];
-	b.last = work->times[n - 1];
-	return add_block(w, &b);
-}
-
-/*
- * Encode the region.  "at_end" says that the chunk ends with it.
- */
-static bool
-encode_region(Writer *w, Source *sources, int nsources, bool at_end)
-{
-	int			total = 0;
-
-	for (int i = 0; i < nsources; i++)
-		total += sources[i].nrows;
-	for (int start = 0; start < total; start += MS_BLOCK_ROWS)
-	{
-		int			n = Min(total - start, MS_BLOCK_ROWS);
-		bool		quick = at_end && n < MS_TAIL_ROWS &&
-			!(w->flags & MS_CHUNK_SEALED);
-
-		if (!encode_block(w, sources, nsources, start, n, quick))
-			return false;
-	}
-	return true;
-}
-
-/* ---- what is adopted and what is encoded ---- */
 
 /*
  * Find which of a chunk's last blocks to encode again when "nrows" rows
@@ -633,43 +105,6 @@ find_leading(const MsChunk *c, int flags, MsBlockInfo *block)
 	return c->nrows;
 }
 
-/* Adopt blocks from *b on that begin before row "end". */
-static bool
-adopt_blocks(Writer *w, const MsChunk *c, MsBlockInfo *b, int end)
-{
-	while (b->row < end)
-	{
-		if (!adopt_block(w, c, b))
-			return false;
-		if (!ms_chunk_next_stored(c, b))
-			break;
-	}
-	return true;
-}
-
-/* A source that is the rows of a chunk from a stored block on. */
-static void
-chunk_source(Source *src, const MsChunk *c, const MsBlockInfo *b, int nrows)
-{
-	memset(src, 0, sizeof(*src));
-	src->chunk = c;
-	src->row = b->row;
-	src->nrows = nrows;
-	/* as the block iterator shows it */
-	(void) ms_chunk_first_block(c, &src->block);
-	while (src->block.row < b->row && ms_chunk_next_block(c, &src->block))
-		 /* find it */ ;
-}
-
-static void
-rows_source(Source *src, const MsRows *rows, int first, int n)
-{
-	memset(src, 0, sizeof(*src));
-	src->rows = rows;
-	src->row = first;
-	src->nrows = n;
-}
-
 /*
  * Encode rows [first, first + n), at least one, into dst, which has
  * ms_chunk_bound(n, rows->ncols) bytes.  "kinds" has rows->ncols elements or
@@ -681,16 +116,16 @@ Size
 ms_chunk_encode(const MsRows *rows, int first, int n, const uint8 *kinds,
 				int flags, uint8 *dst, MsCodecWork *work)
 {
-	Writer		w;
-	Source		src;
+	MsBlockWriter		w;
+	MsRowSource		src;
 
 	if (n < 1 || n > MS_CHUNK_MAX_ROWS || rows->ncols > MS_MAX_VALUES)
 		return 0;
-	begin_chunk(&w, dst, rows->ncols, rows->times[first], kinds, flags, work);
-	rows_source(&src, rows, first, n);
-	if (!encode_region(&w, &src, 1, true))
+	ms_blocks_begin(&w, dst, rows->ncols, rows->times[first], kinds, flags, work);
+	ms_source_rows(&src, rows, first, n);
+	if (!ms_blocks_encode(&w, &src, 1, true))
 		return 0;
-	return finish_chunk(&w);
+	return ms_blocks_finish(&w);
 }
 
 /*
@@ -732,12 +167,12 @@ ms_chunk_append(const uint8 *chunk, Size len, const MsRows *rows,
 	MsChunk		c;
 	MsBlockInfo from;
 	MsBlockInfo b;
-	Source		sources[2];
+	MsRowSource		sources[2];
 	int			nsources = 0;
 	int			nrows = rows != NULL ? rows->nrows : 0;
 	int			ncols;
 	int			taken;
-	Writer		w;
+	MsBlockWriter		w;
 
 	if (!ms_chunk_open(&c, chunk, len) || nrows > MS_CHUNK_MAX_ROWS - c.nrows)
 		return 0;
@@ -745,18 +180,18 @@ ms_chunk_append(const uint8 *chunk, Size len, const MsRows *rows,
 	if (ncols > MS_MAX_VALUES || (nrows > 0 && rows->times[0] <= c.tmax))
 		return 0;
 
-	begin_chunk(&w, dst, ncols, c.tmin, kinds, flags, work);
+	ms_blocks_begin(&w, dst, ncols, c.tmin, kinds, flags, work);
 	taken = find_trailing(&c, nrows, flags, &from);
 	(void) ms_chunk_first_stored(&c, &b);
-	if (!adopt_blocks(&w, &c, &b, c.nrows - taken))
+	if (!ms_blocks_adopt(&w, &c, &b, c.nrows - taken))
 		return 0;
 	if (taken > 0)
-		chunk_source(&sources[nsources++], &c, &from, taken);
+		ms_source_chunk(&sources[nsources++], &c, &from, taken);
 	if (nrows > 0)
-		rows_source(&sources[nsources++], rows, 0, nrows);
-	if (!encode_region(&w, sources, nsources, true))
+		ms_source_rows(&sources[nsources++], rows, 0, nrows);
+	if (!ms_blocks_encode(&w, sources, nsources, true))
 		return 0;
-	return finish_chunk(&w);
+	return ms_blocks_finish(&w);
 }
 
 /*
@@ -794,17 +229,17 @@ ms_chunk_concat(const uint8 *a, Size alen, const uint8 *b, Size blen,
 	MsBlockInfo from;
 	MsBlockInfo rest;
 	MsBlockInfo first;
-	Source		sources[2];
+	MsRowSource		sources[2];
 	int			nsources = 0;
 	int			taken;
 	int			leading;
-	Writer		w;
+	MsBlockWriter		w;
 
 	if (!ms_chunk_open(&ca, a, alen) || !ms_chunk_open(&cb, b, blen) ||
 		cb.tmin <= ca.tmax || ca.nrows + cb.nrows > MS_CHUNK_MAX_ROWS)
 		return 0;
 
-	begin_chunk(&w, dst, Max(ca.ncols, cb.ncols), ca.tmin, kinds, flags, work);
+	ms_blocks_begin(&w, dst, Max(ca.ncols, cb.ncols), ca.tmin, kinds, flags, work);
 	leading = find_leading(&cb, flags, &rest);
 	taken = find_trailing(&ca, leading, flags, &from);
 	if (taken == 0 && (flags & MS_CHUNK_SEALED))
@@ -814,28 +249,28 @@ ms_chunk_concat(const uint8 *a, Size alen, const uint8 *b, Size blen,
 
 		(void) ms_chunk_first_stored(&ca, &first);
 		(void) ms_chunk_first_stored(&cb, &rest);
-		if (!adopt_blocks(&w, &ca, &first, ca.nrows) ||
-			!adopt_blocks(&w, &cb, &rest, cb.nrows - tail))
+		if (!ms_blocks_adopt(&w, &ca, &first, ca.nrows) ||
+			!ms_blocks_adopt(&w, &cb, &rest, cb.nrows - tail))
 			return 0;
 		if (tail > 0)
-			chunk_source(&sources[nsources++], &cb, &from, tail);
-		if (!encode_region(&w, sources, nsources, true))
+			ms_source_chunk(&sources[nsources++], &cb, &from, tail);
+		if (!ms_blocks_encode(&w, sources, nsources, true))
 			return 0;
-		return finish_chunk(&w);
+		return ms_blocks_finish(&w);
 	}
 
 	(void) ms_chunk_first_stored(&ca, &first);
-	if (!adopt_blocks(&w, &ca, &first, ca.nrows - taken))
+	if (!ms_blocks_adopt(&w, &ca, &first, ca.nrows - taken))
 		return 0;
 	if (taken > 0)
-		chunk_source(&sources[nsources++], &ca, &from, taken);
+		ms_source_chunk(&sources[nsources++], &ca, &from, taken);
 	if (leading > 0)
 	{
 		(void) ms_chunk_first_stored(&cb, &first);
-		chunk_source(&sources[nsources++], &cb, &first, leading);
+		ms_source_chunk(&sources[nsources++], &cb, &first, leading);
 	}
-	if (!encode_region(&w, sources, nsources, leading == cb.nrows) ||
-		(leading < cb.nrows && !adopt_blocks(&w, &cb, &rest, cb.nrows)))
+	if (!ms_blocks_encode(&w, sources, nsources, leading == cb.nrows) ||
+		(leading < cb.nrows && !ms_blocks_adopt(&w, &cb, &rest, cb.nrows)))
 		return 0;
-	return finish_chunk(&w);
+	return ms_blocks_finish(&w);
 }

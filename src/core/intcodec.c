@@ -32,11 +32,7 @@
  *				and that many bits each.  zigzag(bits above the low ones) - 1
  *
  * A block of one integer takes no bytes.  The bits are one stream without
- * padding, so that eight residuals begin at every width bytes, which the
- * unpacker uses: one function for each width, all shifts constant.  It may
- * load a few bytes more than it needs, but only below the limit that its
- * caller gives (the end of the whole chunk); what is near the limit is
- * unpacked from a copy.
+ * padding; unpack.c reads it.
  *
  * All arithmetic is modulo 2^64.
  *
@@ -45,11 +41,15 @@
 #include "postgres.h"
 
 #include "core/intcodec.h"
+#include "core/unpack.h"
 
 #define ORDER_MASK		0x03
 #define FLAG_PATCHED	0x04
 #define WIDTH_SHIFT		3
 #define WIDTH_ESCAPE	31
+
+/* Reading so many patches is worth a byte. */
+#define PATCHES_PER_BYTE	4
 
 /* How residuals are to be stored, and what that costs. */
 typedef struct Packing
@@ -60,13 +60,8 @@ typedef struct Packing
 	bool		packed;			/* patches as bits, not varints */
 	int			patch_width;
 	int			bytes;			/* from base to the end of the patches */
+	int			cost;			/* bytes, and something for reading patches */
 } Packing;
-
-static inline uint64
-low_bits(int width)
-{
-	return width >= 64 ? PG_UINT64_MAX : (UINT64CONST(1) << width) - 1;
-}
 
 /* Arithmetic shift right, defined for 64. */
 static inline uint64
@@ -103,89 +98,6 @@ put_bits(uint8 *p, const uint64 *x, int n, int width)
 			at[8] = (uint8) (x[i] >> (64 - shift));
 		bit += width;
 	}
-}
-
-/*
- * Bits: reading eight numbers, which begin at a byte and take "width" bytes.
- * Inlined with a constant width.
- */
-static pg_attribute_always_inline void
-unpack_eight(const uint8 *p, int width, uint64 *out)
-{
-	const uint64 mask = low_bits(width);
-	const int	per_load = width <= 8 ? 8 : width <= 15 ? 4 :
-		width <= 28 ? 2 : 1;
-
-	for (int i = 0; i < 8; i += per_load)
-	{
-		int			bit = i * width;
-		uint64		x = ms_load64(p + (bit >> 3)) >> (bit & 7);
-
-		if ((bit & 7) + width > 64)
-			x |= (uint64) p[(bit >> 3) + 8] << (64 - (bit & 7));
-		for (int j = 0; j < per_load; j++)
-			out[i + j] = (x >> (j * width % 64)) & mask;
-	}
-}
-
-#define UNPACKER(w) \
-static void \
-unpack_##w(const uint8 *p, int n, uint64 *out) \
-{ \
-	for (int i = 0; i < n; i += 8, p += w) \
-		unpack_eight(p, w, out + i); \
-}
-
-#define ALL_WIDTHS(X) \
-	X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) \
-	X(13) X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24) \
-	X(25) X(26) X(27) X(28) X(29) X(30) X(31) X(32) X(33) X(34) X(35) X(36) \
-	X(37) X(38) X(39) X(40) X(41) X(42) X(43) X(44) X(45) X(46) X(47) X(48) \
-	X(49) X(50) X(51) X(52) X(53) X(54) X(55) X(56) X(57) X(58) X(59) X(60) \
-	X(61) X(62) X(63) X(64)
-
-ALL_WIDTHS(UNPACKER)
-
-typedef void (*Unpacker) (const uint8 *p, int n, uint64 *out);
-
-#define UNPACKER_ENTRY(w)	unpack_##w,
-
-static const Unpacker unpackers[] = {ALL_WIDTHS(UNPACKER_ENTRY)};
-
-/*
- * Bits: reading n numbers from p, whose bytes the caller has found to be
- * there.  Loads nothing at or above limit.  Writes up to seven elements more
- * than n.
- */
-static void
-get_bits(const uint8 *p, const uint8 *limit, int n, int width, uint64 *out)
-{
-	int			groups = (n + 7) / 8;
-	Size		avail = (Size) (limit - p);
-	int			direct = groups;
-	uint8		copy[3 * 64 + 16];
-	Size		done;
-
-	if (width == 0)
-	{
-		memset(out, 0, sizeof(uint64) * groups * 8);
-		return;
-	}
-
-	/* a group may load up to nine bytes beyond its own */
-	if (avail < (Size) groups * width + 9)
-		direct = avail < 9 ? 0 : (int) ((avail - 9) / width);
-	direct = Min(direct, groups);
-	unpackers[width] (p, direct * 8, out);
-	if (direct == groups)
-		return;
-
-	done = (Size) direct * width;
-	avail = ((Size) n * width + 7) / 8 - done;
-	Assert(avail + 9 <= sizeof(copy));
-	memset(copy, 0, sizeof(copy));
-	memcpy(copy, p + done, avail);
-	unpackers[width] (copy, (groups - direct) * 8, out + direct * 8);
 }
 
 /*
@@ -307,6 +219,7 @@ cost_patches(const uint64 *s, int n, int from, int to, Packing *p)
 	p->packed = packed < varints;
 	p->bytes += ms_varint_size((uint64) p->npatches * 2) +
 		Min(p->npatches, (n + 7) / 8) + Min(packed, varints);
+	p->cost = p->bytes + p->npatches / PATCHES_PER_BYTE;
 }
 
 /*
@@ -319,11 +232,11 @@ choose_packing(const uint64 *x, int n, Packing *best, MsIntWork *work)
 	const uint64 *s = sort_residuals(x, n, work);
 	int			full = ms_bit_width(s[n - 1] - s[0]);
 
-	best->bytes = PG_INT32_MAX;
+	best->cost = PG_INT32_MAX;
 	for (int w = full; w >= 0; w--)
 	{
 		Packing		p;
-		uint64		span = low_bits(w);
+		uint64		span = ms_low_bits(w);
 		int			most = 0;
 		int			from = 0;
 
@@ -342,12 +255,13 @@ choose_packing(const uint64 *x, int n, Packing *best, MsIntWork *work)
 		p.width = w;
 		p.base = s[from];
 		p.bytes = ms_varint_size(ms_zigzag(p.base)) + (n * w + 7) / 8;
+		p.cost = p.bytes;
 
 		/* each patch costs at least one byte and its share of the bitmap */
-		if (p.bytes + (n - most) < best->bytes)
+		if (p.cost + Min(n - most, n / 8) < best->cost)
 		{
 			cost_patches(s, n, from, from + most, &p);
-			if (p.bytes < best->bytes)
+			if (p.cost < best->cost)
 				*best = p;
 		}
 
@@ -375,7 +289,7 @@ put_patches(uint8 *p, const uint64 *x, int n, const Packing *pk)
 	{
 		uint64		r = x[i] - pk->base;
 
-		if (r <= low_bits(pk->width))
+		if (r <= ms_low_bits(pk->width))
 			continue;
 		if (bitmap)
 			positions[i / 8] |= (uint8) (1 << (i % 8));
@@ -450,7 +364,7 @@ ms_int_encode(const uint64 *q, int n, uint8 *dst, MsIntWork *work)
 	/* modulo 2^64 what lies far below the window may come to lie in it */
 	pk.npatches = 0;
 	for (int i = 0; i < count; i++)
-		pk.npatches += x[i] - pk.base > low_bits(pk.width);
+		pk.npatches += x[i] - pk.base > ms_low_bits(pk.width);
 
 	*p++ = (uint8) (order | (pk.npatches > 0 ? FLAG_PATCHED : 0) |
 					Min(pk.width, WIDTH_ESCAPE) << WIDTH_SHIFT);
@@ -461,7 +375,7 @@ ms_int_encode(const uint64 *q, int n, uint8 *dst, MsIntWork *work)
 	p = ms_put_varint(p, ms_zigzag(pk.base));
 
 	for (int i = 0; i < count; i++)
-		slot[i] = (x[i] - pk.base) & low_bits(pk.width);
+		slot[i] = (x[i] - pk.base) & ms_low_bits(pk.width);
 	memset(p, 0, (count * pk.width + 7) / 8 + 9);
 	put_bits(p, slot, count, pk.width);
 	p += (count * pk.width + 7) / 8;
@@ -492,10 +406,16 @@ apply_patches(MsReader *r, const uint8 *limit, int n, int width, uint64 *x)
 		positions = ms_get_bytes(r, (n + 7) / 8);
 		if (positions == NULL)
 			return false;
-		for (int i = 0; i < n; i++)
+		for (int i = 0; i < n; i += 8)
 		{
-			if ((positions[i / 8] >> (i % 8)) & 1)
-				at[found++] = (uint8) i;
+			for (unsigned int map = positions[i / 8]; map != 0; map &= map - 1)
+			{
+				int			bit = i + __builtin_ctz(map);
+
+				if (bit >= n || found == count)
+					return false;
+				at[found++] = (uint8) bit;
+			}
 		}
 		if (found != count)
 			return false;
@@ -520,7 +440,7 @@ apply_patches(MsReader *r, const uint8 *limit, int n, int width, uint64 *x)
 
 		if (bits > 64 || ms_get_bytes(r, (count * bits + 7) / 8) == NULL)
 			return false;
-		get_bits(p, limit, (int) count, bits, values);
+		ms_unpack(p, limit, (int) count, bits, values);
 	}
 	else
 	{
@@ -570,7 +490,7 @@ ms_int_decode(MsReader *r, const uint8 *limit, int n, uint64 *out)
 	if (packed == NULL || r->bad)
 		return false;
 	x = order == 2 ? out + 2 : out + 1;
-	get_bits(packed, limit, count, width, x);
+	ms_unpack(packed, limit, count, width, x);
 	if ((head & FLAG_PATCHED) && !apply_patches(r, limit, count, width, x))
 		return false;
 

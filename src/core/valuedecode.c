@@ -18,6 +18,7 @@
  */
 #include "postgres.h"
 
+#include "core/unpack.h"
 #include "core/valueform.h"
 
 /* A stream whose beginning has been read. */
@@ -335,12 +336,10 @@ read_mapped(Stream *s, double *out, MsValueScratch *scratch)
 	switch (s->form)
 	{
 		case FORM_INT:
-			for (int i = 0; i < n; i++)
-				out[i] = exact_double(first + q[i]);
+			ms_exact_doubles(q, n, first, out);
 			break;
 		case FORM_DEC:
-			for (int i = 0; i < n; i++)
-				out[i] = exact_double(first + q[i]) / power;
+			ms_exact_quotients(q, n, first, power, out);
 			break;
 		case FORM_DEC4:
 			for (int i = 0; i < n; i++)

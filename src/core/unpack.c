@@ -1,0 +1,246 @@
+/*-------------------------------------------------------------------------
+ *
+ * unpack.c
+ *	  From bits to integers, and from integers to doubles, in bulk.
+ *
+ * These loops are where reading spends its time.
+ *
+ * Packed bits are one stream without padding, so that eight numbers begin at
+ * every width bytes.  There is one function for each width, all of whose
+ * shifts are constants.  On x86-64 there is another set for processors with
+ * AVX2, which shift four numbers at once, each by its own amount; older ones
+ * cannot.  The compiler is told so for these functions alone, and the
+ * processor is asked at each call, which costs a load and a branch.  For more
+ * than 28 bits a number the two sets do not differ.
+ *
+ * An unpacker may load a few bytes more than it needs, but only below the
+ * limit that its caller gives (the end of the whole chunk); what is near the
+ * limit is unpacked from a copy.
+ *
+ * Integers become doubles by adding a constant: the bits of 1.5 * 2^52 plus
+ * an integer below 2^51 are those of the double 1.5 * 2^52 + integer.  Two at
+ * a time, which any x86-64 can; compilers for machines without such vectors
+ * make two single operations of it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "core/unpack.h"
+#include "core/valueform.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define USE_AVX2_UNPACKERS
+#endif
+
+typedef void (*Unpacker) (const uint8 *p, int n, uint64 *out);
+
+/*
+ * Read eight numbers, which begin at a byte and take "width" bytes.  Inlined
+ * with a constant width.
+ */
+static pg_attribute_always_inline void
+unpack_eight(const uint8 *p, int width, uint64 *out)
+{
+	const uint64 mask = ms_low_bits(width);
+	const int	per_load = width <= 8 ? 8 : width <= 15 ? 4 :
+		width <= 28 ? 2 : 1;
+
+	for (int i = 0; i < 8; i += per_load)
+	{
+		int			bit = i * width;
+		uint64		x = ms_load64(p + (bit >> 3)) >> (bit & 7);
+
+		if ((bit & 7) + width > 64)
+			x |= (uint64) p[(bit >> 3) + 8] << (64 - (bit & 7));
+		for (int j = 0; j < per_load; j++)
+			out[i + j] = (x >> (j * width % 64)) & mask;
+	}
+}
+
+#define ALL_WIDTHS(X) \
+	X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) \
+	X(13) X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24) \
+	X(25) X(26) X(27) X(28) X(29) X(30) X(31) X(32) X(33) X(34) X(35) X(36) \
+	X(37) X(38) X(39) X(40) X(41) X(42) X(43) X(44) X(45) X(46) X(47) X(48) \
+	X(49) X(50) X(51) X(52) X(53) X(54) X(55) X(56) X(57) X(58) X(59) X(60) \
+	X(61) X(62) X(63) X(64)
+
+#define UNPACKER(w) \
+static void \
+unpack_##w(const uint8 *p, int n, uint64 *out) \
+{ \
+	for (int i = 0; i < n; i += 8, p += w) \
+		unpack_eight(p, w, out + i); \
+}
+
+#define UNPACKER_ENTRY(w)	unpack_##w,
+
+ALL_WIDTHS(UNPACKER)
+
+static const Unpacker unpackers[] = {ALL_WIDTHS(UNPACKER_ENTRY)};
+
+#ifdef USE_AVX2_UNPACKERS
+
+typedef uint64 Four __attribute__((vector_size(32)));
+
+/*
+ * The same, four numbers at a time.  Up to 14 bits, one load has four of
+ * them, wherever they begin; up to 28, two.
+ */
+static pg_attribute_always_inline void
+unpack_eight_avx2(const uint8 *p, int width, uint64 *out)
+{
+	const uint64 mask = ms_low_bits(width);
+	const uint64 w = (uint64) width;
+
+	for (int i = 0; i < 8; i += 4)
+	{
+		const int	bit = i * width;
+		const int	bit2 = bit + 2 * width;
+		uint64		x = ms_load64(p + (bit >> 3)) >> (bit & 7);
+		Four		v;
+
+		if (width <= 14)
+		{
+			Four		all = {x, x, x, x};
+			Four		shift = {0, w, 2 * w, 3 * w};
+
+			v = all >> shift;
+		}
+		else
+		{
+			uint64		x2 = ms_load64(p + (bit2 >> 3)) >> (bit2 & 7);
+			Four		all = {x, x, x2, x2};
+			Four		shift = {0, w, 0, w};
+
+			v = all >> shift;
+		}
+		v &= (Four) {mask, mask, mask, mask};
+		memcpy(out + i, &v, sizeof(v));
+	}
+}
+
+#define NARROW_WIDTHS(X) \
+	X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) \
+	X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24) X(25) \
+	X(26) X(27) X(28)
+
+#define AVX2_UNPACKER(w) \
+__attribute__((target("avx2"))) \
+static void \
+unpack_avx2_##w(const uint8 *p, int n, uint64 *out) \
+{ \
+	for (int i = 0; i < n; i += 8, p += w) \
+		unpack_eight_avx2(p, w, out + i); \
+}
+
+#define AVX2_UNPACKER_ENTRY(w)	unpack_avx2_##w,
+
+NARROW_WIDTHS(AVX2_UNPACKER)
+
+static const Unpacker avx2_unpackers[] = {
+	unpack_0, NARROW_WIDTHS(AVX2_UNPACKER_ENTRY)
+};
+
+#endif							/* USE_AVX2_UNPACKERS */
+
+static inline Unpacker
+find_unpacker(int width)
+{
+#ifdef USE_AVX2_UNPACKERS
+	if (width < (int) lengthof(avx2_unpackers) && __builtin_cpu_supports("avx2"))
+		return avx2_unpackers[width];
+#endif
+	return unpackers[width];
+}
+
+/*
+ * Read n numbers of "width" bits, 0 to 64, from p.  That their bytes are
+ * there is the caller's to know; nothing is loaded at or above "limit".
+ * Up to seven elements more than n are written.
+ */
+void
+ms_unpack(const uint8 *p, const uint8 *limit, int n, int width, uint64 *out)
+{
+	Unpacker	unpack = find_unpacker(width);
+	int			groups = (n + 7) / 8;
+	Size		avail = (Size) (limit - p);
+	int			direct = groups;
+	uint8		copy[3 * 64 + 32];
+	Size		done;
+
+	if (width == 0)
+	{
+		memset(out, 0, sizeof(uint64) * groups * 8);
+		return;
+	}
+
+	/* a group may load up to nine bytes beyond its own */
+	if (avail < (Size) groups * width + 9)
+		direct = avail < 9 ? 0 : (int) ((avail - 9) / width);
+	direct = Min(direct, groups);
+	unpack(p, direct * 8, out);
+	if (direct == groups)
+		return;
+
+	/* what is left takes fewer bytes than one group and those nine */
+	done = (Size) direct * width;
+	avail = ((Size) n * width + 7) / 8 - done;
+	Assert(avail + 64 + 9 <= sizeof(copy));
+	memset(copy, 0, sizeof(copy));
+	memcpy(copy, p + done, avail);
+	unpack(copy, (groups - direct) * 8, out + direct * 8);
+}
+
+typedef uint64 TwoIntegers __attribute__((vector_size(16)));
+typedef double TwoDoubles __attribute__((vector_size(16)));
+
+/* Two integers below 2^51, of which "first" is yet to be added, as doubles. */
+static inline TwoDoubles
+two_doubles(const uint64 *q, uint64 first)
+{
+	TwoIntegers m;
+
+	memcpy(&m, q, sizeof(m));
+	m += (TwoIntegers) {first + MAGIC_BITS, first + MAGIC_BITS};
+	return (TwoDoubles) m - (TwoDoubles) {MAGIC, MAGIC};
+}
+
+/*
+ * out[i] = first + q[i].  What is not below 2^51 becomes something else.
+ */
+void
+ms_exact_doubles(const uint64 *q, int n, uint64 first, double *out)
+{
+	int			i;
+
+	for (i = 0; i + 2 <= n; i += 2)
+	{
+		TwoDoubles	d = two_doubles(q + i, first);
+
+		memcpy(out + i, &d, sizeof(d));
+	}
+	if (i < n)
+		out[i] = exact_double(first + q[i]);
+}
+
+/*
+ * out[i] = (first + q[i]) / divisor, likewise.
+ */
+void
+ms_exact_quotients(const uint64 *q, int n, uint64 first, double divisor,
+				   double *out)
+{
+	const TwoDoubles divisors = {divisor, divisor};
+	int			i;
+
+	for (i = 0; i + 2 <= n; i += 2)
+	{
+		TwoDoubles	d = two_doubles(q + i, first) / divisors;
+
+		memcpy(out + i, &d, sizeof(d));
+	}
+	if (i < n)
+		out[i] = exact_double(first + q[i]) / divisor;
+}

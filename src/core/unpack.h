@@ -1,0 +1,20 @@
+/*-------------------------------------------------------------------------
+ *
+ * unpack.h
+ *	  From bits to integers, and from integers to doubles, in bulk.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MS_UNPACK_H
+#define MS_UNPACK_H
+
+#include "core/bits.h"
+
+extern void ms_unpack(const uint8 *p, const uint8 *limit, int n, int width,
+					  uint64 *out);
+extern void ms_exact_doubles(const uint64 *q, int n, uint64 first,
+							 double *out);
+extern void ms_exact_quotients(const uint64 *q, int n, uint64 first,
+							   double divisor, double *out);
+
+#endif							/* MS_UNPACK_H */
