@@ -76,7 +76,7 @@ ms_relation_size(Relation rel, ForkNumber fork)
 	if (fork != MAIN_FORKNUM && fork != InvalidForkNumber)
 		return 0;
 	get_stats(rel, &stats);
-	return (uint64) virtual_blocks(stats.samples + stats.run_samples) * BLCKSZ;
+	return (uint64) virtual_blocks(stats.samples) * BLCKSZ;
 }
 
 void
@@ -86,7 +86,7 @@ ms_relation_estimate_size(Relation rel, int32 *attr_widths, BlockNumber *pages,
 	MsTableStats stats;
 
 	get_stats(rel, &stats);
-	*tuples = (double) (stats.samples + stats.run_samples);
+	*tuples = (double) (stats.samples);
 	*pages = (BlockNumber) Min((stats.allocated_bytes + BLCKSZ - 1) / BLCKSZ, MaxBlockNumber);
 	if (*tuples > 0 && *pages == 0)
 		*pages = 1;

@@ -16,6 +16,11 @@
  * relation has by then.  At commit the copies are set, which takes two locks
  * for a moment and cannot fail.
  *
+ * Storage that the same transaction made, by CREATE TABLE or TRUNCATE, is seen
+ * by nobody else.  There settings take effect at once (reldesc.c), so that one
+ * transaction can create a table, say that it keeps all, and fill it, which is
+ * what pg_restore --single-transaction does.
+ *
  * Two transactions cannot do this to one relation at a time: both hold a lock
  * on it that conflicts with itself, and locks are released after the commit
  * callbacks.

@@ -19,13 +19,16 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/plannodes.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/paths.h"
 #include "optimizer/planner.h"
+#include "optimizer/restrictinfo.h"
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -54,8 +57,8 @@ ms_refuse_constraint(const char *relname, const char *what)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("memseries table \"%s\" cannot have a %s constraint", relname, what),
-			 errdetail("It would need an index."),
+			 errmsg("%s constraints are not supported on memseries table \"%s\"", what, relname),
+			 errdetail("They would need an index."),
 			 errhint("Labels and time identify a sample anyway: writing one again replaces it.")));
 }
 
@@ -246,15 +249,33 @@ planner_hook_refuse(Query *parse, const char *query_string, int cursor_options,
 	return stmt;
 }
 
-/* Sampling leaves no trace in the plan's range table, so it is noticed earlier. */
+/* Is there a condition on the relation's ctid? */
+static bool
+looks_for_ctid(RelOptInfo *rel)
+{
+	Bitmapset  *attnos = NULL;
+
+	pull_varattnos((Node *) extract_actual_clauses(rel->baserestrictinfo, false),
+				   rel->relid, &attnos);
+	return bms_is_member(SelfItemPointerAttributeNumber - FirstLowInvalidHeapAttributeNumber,
+						 attnos);
+}
+
+/*
+ * Sampling leaves no trace in the plan's range table, and conditions on ctid would
+ * just match nothing, so both are noticed earlier.
+ */
 static void
 pathlist_hook_refuse(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
 	if (next_set_rel_pathlist_hook)
 		next_set_rel_pathlist_hook(root, rel, rti, rte);
-	if (rte->rtekind == RTE_RELATION && rte->tablesample != NULL &&
-		ms_is_memseries_oid(rte->relid))
+	if (rte->rtekind != RTE_RELATION || !ms_is_memseries_oid(rte->relid))
+		return;
+	if (rte->tablesample != NULL)
 		ms_refuse_sample(get_rel_name(rte->relid));
+	if (rel->baserestrictinfo != NIL && looks_for_ctid(rel))
+		ms_refuse_tid(get_rel_name(rte->relid));
 }
 
 /* ---- execution ---- */

@@ -243,15 +243,21 @@ ms_reldesc_create_table(Relation rel, const MsTableKey *key)
 	return table;
 }
 
-/* Sees to it that the table in shared memory has the committed settings. */
+/* Sees to it that the table in shared memory has the settings in effect. */
 static void
 reconcile_config(Relation rel, MsTable *table)
 {
 	MsConfig	is;
 	MsConfig	should;
 
-	if (ms_configure_is_pending(RelationGetRelid(rel)))
-		return;					/* applied at commit */
+	/*
+	 * What this transaction changed takes effect at commit; at once only in
+	 * storage made by this transaction, which nobody else can see.
+	 */
+	if (ms_configure_is_pending(RelationGetRelid(rel)) &&
+		rel->rd_createSubid == InvalidSubTransactionId &&
+		ms_rel_new_storage(rel) == InvalidSubTransactionId)
+		return;
 	is = ms_table_get_config(table);
 	should = ms_options_of_rel(rel);
 	if (is.chunk_interval != should.chunk_interval ||

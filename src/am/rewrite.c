@@ -32,12 +32,14 @@
 #include "pgstat.h"
 #include "storage/procarray.h"
 #include "storage/smgr.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "am/am.h"
 #include "am/batch.h"
+#include "am/options.h"
 #include "store/cursor.h"
 
 void
@@ -46,9 +48,12 @@ ms_relation_set_new_filelocator(Relation rel, const RelFileLocator *locator,
 								MultiXactId *minmulti)
 {
 	MsTableKey	key = ms_table_key(*locator);
+	Oid			original = ms_rewritten_relation(rel);
 	SMgrRelation srel;
 
-	ms_check_columns(RelationGetDescr(rel), RelationGetRelationName(rel));
+	ms_check_columns(RelationGetDescr(rel),
+					 OidIsValid(original) ? get_rel_name(original) :
+					 RelationGetRelationName(rel));
 	if (persistence == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -122,6 +127,9 @@ ms_relation_copy_for_cluster(Relation old, Relation new, Relation index,
 	}
 	table_endscan(scan);
 	UnregisterSnapshot(snapshot);
+
+	/* the server asks how large the new table is */
+	ms_write_flush(NULL);
 	ExecDropSingleTupleTableSlot(slot);
 }
 
@@ -145,7 +153,7 @@ ms_relation_vacuum(Relation rel, struct VacuumParams *params, BufferAccessStrate
 		ms_table_stats(table, &stats);
 	else
 		memset(&stats, 0, sizeof(stats));
-	tuples = (double) (stats.samples + stats.run_samples);
+	tuples = (double) (stats.samples);
 	pages = (BlockNumber) (ms_relation_size(rel, MAIN_FORKNUM) / BLCKSZ);
 
 	/* as nothing older than what a snapshot may ask for remains, it may be said */
