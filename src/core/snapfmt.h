@@ -173,14 +173,16 @@ typedef struct MsSnapRun
 {
 	uint32		xid;
 	uint32		cid;
+	uint64		txn;
 	uint64		order;
+	uint64		seq;
 	uint32		npieces;		/* at least 1 */
 	uint64		bytes;			/* sum of the pieces' lengths, each rounded up
 								 * to MS_SNAP_PIECE_ALIGN */
 } MsSnapRun;
 
 #define MS_SNAP_PIECE_ALIGN	16
-#define MS_SNAP_RUN_MAX		50	/* bytes of one on disk */
+#define MS_SNAP_RUN_MAX		70	/* bytes of one on disk */
 
 extern Size ms_snap_put_run(uint8 *dst, const MsSnapRun *run);
 extern bool ms_snap_get_run(MsReader *r, MsSnapRun *run);

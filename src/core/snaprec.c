@@ -25,7 +25,7 @@
  *		slot	z attnum | 1 role | 1 kind | v flags | 8 missing, with flag 1
  *		series	v sid | v nlabels | labels | v chunk_len | chunk
  *		label	v len + 1 | bytes; or v 0 for none
- *		RUN		v xid | v cid | v order | v npieces | v bytes
+ *		RUN		v xid | v cid | v txn | v order | v seq | v npieces | v bytes
  *		piece	v sid | 1 kind | v len | bytes
  *
  * The readers check ranges that they need themselves and that the types of
@@ -228,7 +228,9 @@ ms_snap_put_run(uint8 *dst, const MsSnapRun *run)
 
 	p = ms_put_varint(p, run->xid);
 	p = ms_put_varint(p, run->cid);
+	p = ms_put_varint(p, run->txn);
 	p = ms_put_varint(p, run->order);
+	p = ms_put_varint(p, run->seq);
 	p = ms_put_varint(p, run->npieces);
 	p = ms_put_varint(p, run->bytes);
 	return p - dst;
@@ -241,7 +243,9 @@ ms_snap_get_run(MsReader *r, MsSnapRun *run)
 	memset(run, 0, sizeof(*run));
 	run->xid = get_limited(r, PG_UINT32_MAX);
 	run->cid = get_limited(r, PG_UINT32_MAX);
+	run->txn = ms_get_varint(r);
 	run->order = ms_get_varint(r);
+	run->seq = ms_get_varint(r);
 	run->npieces = get_limited(r, PG_UINT32_MAX);
 	run->bytes = ms_get_varint(r);
 	return !r->bad && run->npieces > 0;

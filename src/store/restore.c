@@ -107,6 +107,7 @@ typedef struct Restore
 	uint32		nruns;			/* complete ones, left out ones included */
 	uint32		dropped;		/* runs left out */
 	uint64		max_order;
+	uint64		max_txn;
 
 	uint64		done;			/* bytes of files before this one */
 } Restore;
@@ -693,7 +694,10 @@ begin_run(Restore *restore, MsReader *reader)
 		return damaged(restore, "a run is malformed");
 	restore->run = NULL;
 	restore->npieces = 0;
-	restore->max_order = Max(restore->max_order, head->order & ~MS_ORDER_PENDING);
+	restore->max_order = Max(restore->max_order, head->seq);
+	if (head->order != MS_ORDER_PENDING)
+		restore->max_order = Max(restore->max_order, head->order);
+	restore->max_txn = Max(restore->max_txn, head->txn);
 	if (!xid_is_known(head->xid))
 	{
 		restore->dropped++;
@@ -713,7 +717,9 @@ begin_run(Restore *restore, MsReader *reader)
 	memset(run, 0, sizeof(*run));
 	run->xid = head->xid;
 	run->cid = head->cid;
+	run->txn = head->txn;
 	run->order = head->order;
+	run->seq = head->seq;
 	run->size = size;
 	run->npieces = run->live = head->npieces;
 	pg_atomic_init_u32(&run->hint, head->xid == FrozenTransactionId ?
@@ -842,41 +848,15 @@ read_sections(Restore *restore)
 	return next == MS_SNAP_FINISHED ? true : refused(restore);
 }
 
+/* New numbers must be above all that were restored. */
 static void
-raise_order(uint64 order)
+raise_counter(pg_atomic_uint64 *counter, uint64 value)
 {
-	uint64		current = pg_atomic_read_u64(&ms_store->order);
+	uint64		current = pg_atomic_read_u64(counter);
 
-	while (current < order &&
-		   !pg_atomic_compare_exchange_u64(&ms_store->order, &current, order))
+	while (current < value &&
+		   !pg_atomic_compare_exchange_u64(counter, &current, value))
 		;
-}
-
-/*
- * Runs without a final order number get one now: whoever wrote them either is done,
- * or is prepared, and nobody is left to number them.  They stay in their order, behind
- * all others.  The list has the newest first.
- */
-static void
-number_pending(Restore *restore)
-{
-	MsWindow   *window = restore->window;
-	uint64		top;
-
-	raise_order(restore->max_order);
-	if (window->nruns == 0)
-		return;
-	top = pg_atomic_add_fetch_u64(&ms_store->order, window->nruns);
-	ms_lock(restore->table->lock, MS_RANK_TABLE);
-	for (MsRef ref = window->runs; ref != 0;)
-	{
-		MsRun	   *run = ms_ptr(ms_store->arena, ref);
-
-		if ((run->order & MS_ORDER_PENDING) != 0)
-			run->order = top--;
-		ref = run->next;
-	}
-	ms_unlock(restore->table->lock);
 }
 
 static bool
@@ -898,7 +878,8 @@ restore_contents(Restore *restore)
 		restore->nruns != head.nruns ||
 		restore->npieces < restore->run_head.npieces)
 		return damaged(restore, "it does not hold what its head says");
-	number_pending(restore);
+	raise_counter(&ms_store->order, restore->max_order);
+	raise_counter(&ms_store->txn, restore->max_txn);
 	if (head.sealed)
 	{
 		ms_arena_trim_packed(ms_store->arena, &window->group);

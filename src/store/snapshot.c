@@ -507,7 +507,9 @@ put_run(MsSnapWriter *w, const NotedRun *noted)
 
 	head.xid = noted->xid;
 	head.cid = run->cid;
+	head.txn = run->txn;
 	head.order = run->order;
+	head.seq = run->seq;
 	for (uint32 i = 0; i < run->npieces; i++)
 	{
 		if (piece->run != 0)

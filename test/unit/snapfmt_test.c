@@ -166,7 +166,9 @@ make_run(MsSnapRun *run)
 	memset(run, 0, sizeof(*run));
 	run->xid = (uint32) rnd_wide(32);
 	run->cid = (uint32) rnd_wide(32);
+	run->txn = rnd_wide(64);
 	run->order = rnd_wide(64);
+	run->seq = rnd_wide(64);
 	run->npieces = 1 + (uint32) rnd_wide(31);
 	run->bytes = rnd_wide(64);
 }
@@ -318,7 +320,7 @@ check_run(MsReader *r)
 
 	make_run(&want);
 	return ms_snap_get_run(r, &got) && got.xid == want.xid && got.cid == want.cid &&
-		got.order == want.order && got.npieces == want.npieces &&
+		got.txn == want.txn && got.order == want.order && got.seq == want.seq && got.npieces == want.npieces &&
 		got.bytes == want.bytes;
 }
 
