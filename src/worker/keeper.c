@@ -18,7 +18,7 @@
  *
  * It holds table->maintain of one table at a time, for a limited amount of
  * work, so that whoever waits for it gets it soon; in between it listens to signals.
- * It has no connection to a database and takes part in no transactions.
+ * It runs no transactions.
  *
  * An ERROR while working on one table is reported, and the next table's turn
  * comes; so one damaged table does not keep the others from being maintained.

@@ -8,6 +8,12 @@
  * be taken for "done for good".  They start once the server can be connected
  * to, on a standby too.
  *
+ * Both are connected, to no database.  It is not that they need catalogs, but that
+ * they ask which transactions run: PostgreSQL leaves out the asking process by
+ * its place in the process array, and one that has no place there makes it leave out
+ * somebody else, whose transaction then looks aborted.  (The guard's snapshot
+ * has to count among the others, too.)
+ *
  * Their loops survive every ERROR, as those of PostgreSQL's own workers do:
  * it is logged, shown in memseries.workers, and the loop goes on.  None of them
  * runs transactions, so what a transaction's end would release is released by
@@ -56,13 +62,13 @@ watch_log(ErrorData *edata)
 }
 
 static void
-register_worker(const char *name, const char *function, int flags)
+register_worker(const char *name, const char *function)
 {
 	BackgroundWorker worker = {0};
 
 	strlcpy(worker.bgw_name, name, BGW_MAXLEN);
 	strlcpy(worker.bgw_type, name, BGW_MAXLEN);
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | flags;
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_ConsistentState;
 	worker.bgw_restart_time = RESTART_SECONDS;
 	strlcpy(worker.bgw_library_name, "memseries", sizeof(worker.bgw_library_name));
@@ -74,10 +80,8 @@ register_worker(const char *name, const char *function, int flags)
 void
 ms_worker_init(void)
 {
-	/* The guard needs to be among the transactions whose snapshots count. */
-	register_worker("memseries guard", "ms_guard_main",
-					BGWORKER_BACKEND_DATABASE_CONNECTION);
-	register_worker("memseries keeper", "ms_keeper_main", 0);
+	register_worker("memseries guard", "ms_guard_main");
+	register_worker("memseries keeper", "ms_keeper_main");
 	next_emit_log_hook = emit_log_hook;
 	emit_log_hook = watch_log;
 }
@@ -93,8 +97,7 @@ ms_worker_start(MsWorkerKind kind)
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGINT, SIG_IGN);
 	BackgroundWorkerUnblockSignals();
-	if (kind == MS_GUARD)
-		BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	ms_worker_attach(kind);
 }
 
