@@ -54,6 +54,13 @@
 #define BLOCK_WIDTH_SHIFT	4
 #define BLOCK_UNIT_SHIFT	6
 
+/* What is in files cannot change. */
+StaticAssertDecl(MS_BLOCK_ROWS == 256 && MS_INT_MAX == MS_BLOCK_ROWS,
+				 "a full block has 256 rows");
+StaticAssertDecl(MS_TIME_UNITS == 4, "a unit is stored in two bits");
+StaticAssertDecl(sizeof(double) == 8 && sizeof(float) == 4,
+				 "values are IEEE doubles and floats");
+
 /* bytes that no block's header, without its directory, exceeds */
 #define BLOCK_HEADER_MAX	(2 + 5 * MS_VARINT_MAX)
 #define CHUNK_HEADER_MAX	(1 + MS_VARINT_MAX + 8)

@@ -84,6 +84,9 @@ typedef enum Form
 	FORM_BITS4 = 14
 } Form;
 
+StaticAssertDecl(FORM_CONST_RAW == 4 && FORM_INT == 8 && FORM_BITS4 == 14,
+				 "forms are in files");
+
 #define FORM_MASK		0x0f
 #define FLAG_NULLS		0x10
 #define FLAG_SPECIALS	0x20
