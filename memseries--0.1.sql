@@ -257,7 +257,7 @@ COMMENT ON COLUMN memseries.windows.window_end IS 'first time after the window';
 COMMENT ON COLUMN memseries.windows.state IS 'open: chunks may grow; sealed: over, and packed';
 COMMENT ON COLUMN memseries.windows.chunks IS 'series with a chunk in the window';
 COMMENT ON COLUMN memseries.windows.samples IS 'samples in chunks and runs';
-COMMENT ON COLUMN memseries.windows.chunk_bytes IS 'encoded size of the chunks';
+COMMENT ON COLUMN memseries.windows.chunk_bytes IS 'size of the chunks';
 COMMENT ON COLUMN memseries.windows.runs IS 'batches of samples not yet folded into chunks';
 COMMENT ON COLUMN memseries.windows.run_samples IS 'samples in runs';
 COMMENT ON COLUMN memseries.windows.run_bytes IS 'memory of the runs';
@@ -292,7 +292,7 @@ COMMENT ON COLUMN memseries.series.chunks IS 'windows in which the series has a 
 COMMENT ON COLUMN memseries.series.samples IS 'samples in chunks and runs';
 COMMENT ON COLUMN memseries.series.first_window IS 'start of the oldest window with samples of the series';
 COMMENT ON COLUMN memseries.series.last_window IS 'start of the newest window with samples of the series';
-COMMENT ON COLUMN memseries.series.chunk_bytes IS 'encoded size of its chunks';
+COMMENT ON COLUMN memseries.series.chunk_bytes IS 'size of its chunks';
 
 
 -- The server as a whole: for pg_monitor

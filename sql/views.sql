@@ -2,7 +2,7 @@
 
 SET timezone = 'UTC';
 CREATE TABLE cpu (ts timestamptz NOT NULL, host text, tags jsonb, usage float8, temp float4) USING memseries;
-SELECT memseries.configure('cpu', chunk_interval => '1 hour', retain => NULL, max_series => 500) IS NOT NULL AS configured;
+SELECT chunk_interval, retain, max_series FROM memseries.configure('cpu', chunk_interval => '1 hour', retain => NULL, max_series => 500);
 
 -- A table that was never written to is there, and empty.
 SELECT * FROM memseries.tables \gx
@@ -45,7 +45,7 @@ DROP TABLE mem;
 
 -- Samples out of range are counted where they are skipped.
 CREATE TABLE recent (ts timestamptz NOT NULL, host text, v float8) USING memseries;
-SELECT memseries.configure('recent', on_out_of_range => 'skip') IS NOT NULL AS configured;
+SELECT on_out_of_range FROM memseries.configure('recent', on_out_of_range => 'skip');
 INSERT INTO recent VALUES ('2001-01-01', 'a', 1), (now(), 'a', 2), (now() + interval '1 year', 'a', 3);
 SELECT v FROM recent;
 SELECT samples, skipped_samples FROM memseries.tables WHERE relation = 'recent'::regclass;

@@ -22,6 +22,7 @@
 #if PG_VERSION_NUM >= 160000
 #include "storage/relfilelocator.h"
 #define ms_rel_locator(rel)		((rel)->rd_locator)
+#define ms_rel_new_storage(rel)	((rel)->rd_newRelfilelocatorSubid)
 #define MS_HAVE_RELFILELOCATOR	1
 #else
 #include "storage/relfilenode.h"
@@ -32,6 +33,7 @@ typedef Oid RelFileNumber;
 #define dbOid					dbNode
 #define relNumber				relNode
 #define ms_rel_locator(rel)		((rel)->rd_node)
+#define ms_rel_new_storage(rel)	((rel)->rd_newRelfilenodeSubid)
 #define RelFileLocatorEquals(a, b)	RelFileNodeEquals(a, b)
 #define relation_set_new_filelocator	relation_set_new_filenode
 #endif

@@ -278,13 +278,17 @@ ms_expire(PG_FUNCTION_ARGS)
 	rel = ms_open_owned_table(PG_GETARG_OID(0), RowExclusiveLock);
 	ms_store_check_writable();
 	table = ms_reldesc(rel)->table;
-	config = ms_options_of_rel(rel);
-	horizon = ms_config_horizon(&config, as_of);
-	if (table != NULL && horizon != PG_INT64_MIN)
+	if (table != NULL)
 	{
-		ms_lock(table->maintain, MS_RANK_MAINTAIN);
-		expired = ms_expire_table(table, horizon);
-		ms_unlock(table->maintain);
+		/* By the settings in effect, not by those this transaction may have changed. */
+		config = ms_table_get_config(table);
+		horizon = ms_config_horizon(&config, as_of);
+		if (horizon != PG_INT64_MIN)
+		{
+			ms_lock(table->maintain, MS_RANK_MAINTAIN);
+			expired = ms_expire_table(table, horizon);
+			ms_unlock(table->maintain);
+		}
 	}
 
 	relation_close(rel, RowExclusiveLock);

@@ -31,6 +31,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
+#include "storage/ipc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -448,6 +449,13 @@ dump_rows(Dump *dump)
 	ms_cursor_close(cursor);
 }
 
+/* Called if writing ends with an error, or the backend is told to go. */
+static void
+remove_file(int code, Datum path)
+{
+	(void) unlink(DatumGetCString(path));
+}
+
 /* Writes the file under a temporary name, and gives it its own. */
 static void
 write_file(Dump *dump, const char *temporary)
@@ -459,7 +467,7 @@ write_file(Dump *dump, const char *temporary)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not create file \"%s\": %m", temporary)));
-	PG_TRY();
+	PG_ENSURE_ERROR_CLEANUP(remove_file, CStringGetDatum(temporary));
 	{
 		ms_snap_start(&dump->writer, palloc(WRITE_BUFFER), WRITE_BUFFER,
 					  flush_file, dump, MS_SNAP_KIND_DUMP);
@@ -477,12 +485,7 @@ write_file(Dump *dump, const char *temporary)
 					 errmsg("could not close file \"%s\": %m", temporary)));
 		(void) durable_rename(temporary, dump->path, ERROR);
 	}
-	PG_CATCH();
-	{
-		(void) unlink(temporary);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	PG_END_ENSURE_ERROR_CLEANUP(remove_file, CStringGetDatum(temporary));
 	AtEOXact_GUC(true, level);
 }
 

@@ -22,6 +22,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/timestamp.h"
 
 #include "core/chunk.h"
 #include "store/check.h"
@@ -71,8 +72,8 @@ compare(Problems *problems, const MsWindow *window, const char *what,
 		uint64 counter, uint64 counted)
 {
 	if (counter != counted)
-		problem(problems, "window " INT64_FORMAT ": counter of %s is " UINT64_FORMAT
-				" but there are " UINT64_FORMAT, window->start, what, counter, counted);
+		problem(problems, "window of %s: counter of %s is " UINT64_FORMAT
+				" but there are " UINT64_FORMAT, timestamptz_to_str(window->start), what, counter, counted);
 }
 
 /* One series' entry in a window.  Caller holds table->lock. */
@@ -86,24 +87,24 @@ count_entry(const MsTable *table, const MsWindow *window, uint32 sid,
 	if ((entry->chunk != 0 || entry->pieces != 0) &&
 		!(sid < ms_series_limit(&table->series) &&
 		  ms_series_is_live(arena, &table->series, sid)))
-		problem(problems, "window " INT64_FORMAT ": it holds something of series %u, which does not exist",
-				window->start, sid);
+		problem(problems, "window of %s: it holds something of series %u, which does not exist",
+				timestamptz_to_str(window->start), sid);
 
 	if (entry->chunk != 0)
 	{
 		MsStored   *stored = ms_ptr(arena, entry->chunk);
 
 		count->chunks++;
-		count->chunk_bytes += stored->len;
+		count->chunk_bytes += MS_STORED_SIZE(stored->len);
 		if (!ms_chunk_open(&chunk, stored->data, stored->len))
-			problem(problems, "window " INT64_FORMAT ", series %u: the chunk is malformed",
-					window->start, sid);
+			problem(problems, "window of %s, series %u: the chunk is malformed",
+					timestamptz_to_str(window->start), sid);
 		else
 		{
 			count->samples += chunk.nrows;
 			if (chunk.tmin < window->start || chunk.tmax >= window->end)
-				problem(problems, "window " INT64_FORMAT ", series %u: the chunk reaches outside the window",
-						window->start, sid);
+				problem(problems, "window of %s, series %u: the chunk reaches outside the window",
+						timestamptz_to_str(window->start), sid);
 		}
 	}
 	for (MsRef ref = entry->pieces; ref != 0;)
@@ -112,11 +113,11 @@ count_entry(const MsTable *table, const MsWindow *window, uint32 sid,
 
 		count->pieces++;
 		if (piece->sid != sid)
-			problem(problems, "window " INT64_FORMAT ", series %u: a piece is of series %u",
-					window->start, sid, piece->sid);
+			problem(problems, "window of %s, series %u: a piece is of series %u",
+					timestamptz_to_str(window->start), sid, piece->sid);
 		if (piece->run == 0)
-			problem(problems, "window " INT64_FORMAT ", series %u: a folded piece is still linked",
-					window->start, sid);
+			problem(problems, "window of %s, series %u: a folded piece is still linked",
+					timestamptz_to_str(window->start), sid);
 		ref = piece->next;
 	}
 }
@@ -137,15 +138,15 @@ count_runs(const MsWindow *window, Recount *count, Problems *problems)
 		for (uint32 i = 0; i < run->npieces; i++)
 		{
 			if (piece->run != 0 && piece->run != ref)
-				problem(problems, "window " INT64_FORMAT ": a piece belongs to another run", window->start);
+				problem(problems, "window of %s: a piece belongs to another run", timestamptz_to_str(window->start));
 			live += piece->run != 0 ? 1 : 0;
 			piece = ms_run_next_piece(piece);
 		}
 		if (run->live != live)
-			problem(problems, "window " INT64_FORMAT ": a run says that %u pieces live, but %u do",
-					window->start, run->live, live);
+			problem(problems, "window of %s: a run says that %u pieces live, but %u do",
+					timestamptz_to_str(window->start), run->live, live);
 		if (run->prev != previous)
-			problem(problems, "window " INT64_FORMAT ": the list of runs is broken", window->start);
+			problem(problems, "window of %s: the list of runs is broken", timestamptz_to_str(window->start));
 		count->runs++;
 		count->run_bytes += run->size;
 		count->run_samples += run->nrows;
@@ -178,10 +179,8 @@ check_window_locked(MsTable *table, MsWindow *window, Recount *count, Problems *
 	compare(problems, window, "run bytes", window->run_bytes, count->run_bytes);
 	compare(problems, window, "run samples", window->run_samples, count->run_samples);
 	compare(problems, window, "linked pieces", count->live, count->pieces);
-	if (window->sealed && count->runs > 0)
-		problem(problems, "window " INT64_FORMAT ": it is sealed but has runs", window->start);
 	if (!ms_group_is_valid(ms_store->arena, &window->group, &why))
-		problem(problems, "window " INT64_FORMAT ": its memory is not valid: %s", window->start, why);
+		problem(problems, "window of %s: its memory is not valid: %s", timestamptz_to_str(window->start), why);
 }
 
 /* What does not belong to a single window.  Takes both locks. */
@@ -203,9 +202,9 @@ check_whole(MsTable *table, Problems *problems)
 		MsWindow   *window = ms_window_at(table, i);
 
 		if (window->start >= window->end)
-			problem(problems, "window " INT64_FORMAT " ends before it starts", window->start);
+			problem(problems, "window of %s ends before it starts", timestamptz_to_str(window->start));
 		if (i > 0 && ms_window_at(table, i - 1)->end > window->start)
-			problem(problems, "window " INT64_FORMAT " overlaps the one before", window->start);
+			problem(problems, "window of %s overlaps the one before", timestamptz_to_str(window->start));
 		runs += window->nruns;
 		run_bytes += window->run_bytes;
 	}
@@ -279,8 +278,8 @@ decode_some(MsTable *table, int64 start, uint32 *sid, MsCodecWork *work, Problem
 	for (int i = 0; i < n; i++)
 	{
 		if (!ms_chunk_validate(chunks[i]->data, chunks[i]->len, work))
-			problem(problems, "window " INT64_FORMAT ", series %u: the chunk cannot be decoded",
-					start, sids[i]);
+			problem(problems, "window of %s, series %u: the chunk cannot be decoded",
+					timestamptz_to_str(start), sids[i]);
 	}
 	ms_unlock(table->maintain);
 	return more;

@@ -40,7 +40,7 @@ SELECT is(gone('2024-01-01 09:30', NULL, 'n = 1'), 3::bigint, 'to the end');
 SELECT is(gone('2024-01-01 05:00', '2024-01-01 06:00', 'host IS NULL'), 1::bigint, 'a NULL label');
 SELECT is(gone('2024-01-01 05:00', '2024-01-01 06:00', $$tags @> '{"s": 4}'$$), 1::bigint, 'a label of jsonb');
 SELECT is(gone('2024-01-01 05:00', '2024-01-01 06:00', $$upper(host) = 'HOST3' AND n BETWEEN 0 AND 2$$), 2::bigint, 'functions');
-SELECT is(gone('2024-01-01 05:00', '2024-01-01 06:00', $$CASE WHEN n = 2 THEN host ELSE 'x' END > 'host1'$$), 9::bigint, 'CASE, collations');
+SELECT is(gone('2024-01-01 05:00', '2024-01-01 06:00', $$CASE WHEN n = 2 THEN host ELSE 'x' END > 'host1'$$), 5::bigint, 'CASE, collations');
 SELECT is(gone('2030-01-01', '2031-01-01', NULL), 0::bigint, 'where there is nothing');
 
 -- Deletes and writes of one transaction come in their order.

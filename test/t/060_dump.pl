@@ -28,11 +28,11 @@ $from->safe_psql('postgres', q{
 		SELECT '2024-02-28 22:00'::timestamptz + s * interval '37 s',
 			CASE s % 4 WHEN 0 THEN NULL WHEN 1 THEN '' WHEN 2 THEN E'a\nb\tc\\\\"''' ELSE U&'\00fc\65e5' END,
 			'dropped later', s % 3, -s % 2, CASE s % 3 WHEN 0 THEN 'NaN'::numeric ELSE s % 3 / 10.0 END,
-			'2024-02-29', '00000000-0000-0000-0000-00000000000' || s % 2, jsonb_build_object('k', s % 2, 'l', '[null]'::jsonb),
+			'2024-02-29', ('00000000-0000-0000-0000-00000000000' || s % 2)::uuid, jsonb_build_object('k', s % 2, 'l', '[null]'::jsonb),
 			ARRAY['x', NULL, 'y' || s % 2], (ARRAY['sad', 'ok', 'happy']::mood[])[s % 3 + 1], '\x00ff00', 'ab' || s % 2,
 			tstzrange('2024-01-01', '2024-02-01'), '1 year 2 days 3.5 s',
-			CASE s % 11 WHEN 0 THEN 'NaN' WHEN 1 THEN 'Infinity' WHEN 2 THEN '-0' WHEN 3 THEN NULL WHEN 4 THEN 5e-324
-				ELSE s / 10.0 END,
+			CASE s % 11 WHEN 0 THEN 'NaN' WHEN 1 THEN 'Infinity' WHEN 2 THEN '-0' WHEN 3 THEN NULL
+				WHEN 4 THEN 5e-324::float8 ELSE s / 10.0::float8 END,
 			s / 3.0, NULL
 		FROM generate_series(1, 3000) s;
 	ALTER TABLE m DROP COLUMN gone;
@@ -47,7 +47,8 @@ $from->safe_psql('postgres', q{
 	CREATE TABLE parts_a PARTITION OF parts FOR VALUES IN ('a') USING memseries;
 	CREATE TABLE parts_b PARTITION OF parts FOR VALUES IN ('b') USING memseries;
 	INSERT INTO parts VALUES (now(), 'a', 1), (now(), 'b', 2);
-	CREATE MATERIALIZED VIEW mv USING memseries AS SELECT ts, v * 2 AS v FROM nolabel WHERE v < 10;
+	CREATE MATERIALIZED VIEW mv USING memseries AS
+		SELECT now() + v * interval '1 us' AS ts, v * 2 AS v FROM nolabel WHERE v < 10;
 });
 
 # What a table holds, bit by bit where text would hide something.
