@@ -6,9 +6,10 @@
  * Appending is done in two halves under one exclusive hold of table->lock.
  * The first half takes all memory there is to take: the window, the run, the
  * series, their entries; if anything is missing it gives back the run and
- * says so.  (Series and windows made on the way stay, empty; the keeper's
- * sweep finds them.)  The second half links the pieces and cannot fail.  So a
- * run is there wholly or not at all, and nothing throws in between.
+ * says so.  (A window made on the way stays, empty, until it expires; series
+ * are taken back, or a statement that failed would count towards max_series.)
+ * The second half links the pieces and cannot fail.  So a run is there wholly
+ * or not at all, and nothing throws in between.
  *
  * Visibility is PostgreSQL's own: the writer's transaction id and command id
  * are looked at exactly as for a heap tuple's xmin.  A run has no xmax: it is
@@ -86,15 +87,17 @@ ms_run_next_piece(MsPiece *piece)
 }
 
 /*
- * The series of a piece, added if need be.  Returns false, with *result set,
- * if that is not possible.  Caller holds table->lock exclusively.
+ * The series of a piece, added if need be, as *added tells.  Returns false,
+ * with *result set, if that is not possible.  Caller holds table->lock
+ * exclusively.
  */
 static bool
 resolve_series(MsTable *table, const MsPieceInput *input, uint32 *sid,
-			   MsAppendResult *result)
+			   bool *added, MsAppendResult *result)
 {
 	MsArena    *arena = ms_store->arena;
 
+	*added = false;
 	*sid = ms_series_find(arena, &table->series, input->labels, input->nlabels,
 						  input->hash);
 	if (*sid != MS_NO_SERIES)
@@ -108,7 +111,22 @@ resolve_series(MsTable *table, const MsPieceInput *input, uint32 *sid,
 						 input->nlabels, input->hash, 0);
 	if (*sid == MS_NO_SERIES)
 		*result = MS_APPEND_FULL;
-	return *sid != MS_NO_SERIES;
+	*added = *sid != MS_NO_SERIES;
+	return *added;
+}
+
+/* Gives back the series that the first n pieces of an unlinked run have added. */
+static void
+release_added(MsTable *table, MsRun *run, int n)
+{
+	MsPiece    *piece = first_piece(run);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (piece->next != 0)
+			ms_series_release(ms_store->arena, &table->group, &table->series, piece->sid);
+		piece = next_piece(piece);
+	}
 }
 
 /*
@@ -133,20 +151,25 @@ fill_run(MsTable *table, MsWindow *window, MsRun *run, const MsRunWriter *writer
 	{
 		const MsPieceInput *in = &input->pieces[i];
 		uint32		sid;
+		bool		added;
 
-		if (!resolve_series(table, in, &sid, result))
-			return false;
-		if (ms_entry_ensure_locked(window, sid, 0) == NULL)
+		if (!resolve_series(table, in, &sid, &added, result))
 		{
-			*result = MS_APPEND_FULL;
+			release_added(table, run, i);
 			return false;
 		}
-		piece->next = 0;
+		piece->next = added ? 1 : 0;	/* until it is linked */
 		piece->run = ms_ref(ms_store->arena, run);
 		piece->sid = sid;
 		piece->kind = in->kind;
 		piece->len = in->len;
 		memcpy(piece->data, in->data, in->len);
+		if (ms_entry_ensure_locked(window, sid, 0) == NULL)
+		{
+			release_added(table, run, i + 1);
+			*result = MS_APPEND_FULL;
+			return false;
+		}
 		run->nrows += in->nrows;
 		piece = next_piece(piece);
 	}

@@ -8,7 +8,8 @@
  *
  *	free		tables that were dropped while somebody was busy with them
  *	expire		windows past retention, and then the series only they had
- *	fold		committed runs into chunks
+ *	fold		committed runs into chunks, drop aborted ones, and then the
+ *				series only they had
  *	seal		windows that are over
  *
  * Every few seconds it also looks for tables whose storage is gone without
@@ -44,7 +45,8 @@
 #define FOLD_PIECES			4096	/* under one hold of maintain */
 #define SEAL_CHUNKS			1024
 #define STORAGE_SWEEP_MS	10000
-#define SERIES_SWEEP_MS		300000	/* for series left by aborted writes */
+#define SERIES_SWEEP_MS		300000	/* for series left without samples by
+									 * deletes */
 #define ERROR_SLEEP_MS		1000
 
 int			ms_keeper_naptime_ms = 1000;
@@ -81,21 +83,27 @@ note_boundary(const MsConfig *config, TimestampTz now)
 		next_boundary = boundary;
 }
 
-/* Some work on a table; true if there is more.  Caller holds maintain. */
+/*
+ * Some work on a table; true if there is more.  *sweep is set as soon as
+ * something went that may have been the last of a series.  Caller holds
+ * maintain.
+ */
 static bool
-keep_table(MsTable *table)
+keep_table(MsTable *table, bool *sweep)
 {
 	MsMaintainStats stats = {0};
 	MsConfig	config = ms_table_get_config(table);
 	TimestampTz now = GetCurrentTimestamp();
-	int			expired;
 
 	note_boundary(&config, now);
-	expired = ms_expire_table(table, ms_config_horizon(&config, now));
+	if (ms_expire_table(table, ms_config_horizon(&config, now)) > 0)
+		*sweep = true;
 	ms_fold_table(table, FOLD_PIECES, &stats);
+	if (stats.pieces_dropped > 0)
+		*sweep = true;
 	if (!stats.more)
 		ms_seal_table(table, now, SEAL_CHUNKS, &stats);
-	if (expired > 0 || (sweep_series && !stats.more))
+	if (*sweep && !stats.more)
 		ms_series_sweep(table);
 	return stats.more;
 }
@@ -105,6 +113,7 @@ static void
 visit_table(MsTable *table)
 {
 	bool		more = true;
+	bool		sweep = sweep_series;
 
 	while (more && !ShutdownRequestPending)
 	{
@@ -116,7 +125,7 @@ visit_table(MsTable *table)
 			if (pg_atomic_read_u32(&table->dropped) != 0)
 				ms_table_free(table);
 			else
-				more = keep_table(table);
+				more = keep_table(table, &sweep);
 		}
 		ms_unlock(table->maintain);
 		MemoryContextReset(CurrentMemoryContext);
