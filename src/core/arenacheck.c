@@ -140,41 +140,62 @@ ms_group_allocated(MsArena *a, MsGroup *g)
 	return units * MS_UNIT;
 }
 
-/* The objects on a span's free list are as many as they should be, and whole. */
+/*
+ * Walk up to "steps" objects of a span's free list, whose magic numbers are to
+ * be "from", and make them "to".  Returns how many were as they should be.
+ */
+static uint32
+walk_free_list(const MsArena *a, uint32 page, uint32 steps, uint64 from,
+			   uint64 to)
+{
+	const MsPage *e = &a->pages.table[page];
+	uint32		units = ms_class_units(e->cls);
+	uint32		off = e->u.span.free;
+	uint32		i;
+
+	for (i = 0; i < steps; i++)
+	{
+		MsRef		r = ms_page_ref(a, page) + off;
+		MsFreeObject *obj;
+
+		if (off % units != 0 || off / units >= e->u.span.fresh)
+			break;
+		obj = ms_ptr(a, r);
+		MS_EXPOSE(obj, sizeof(*obj));
+		if (obj->magic != from || obj->self != r)
+			break;
+		obj->magic = to;
+		off = obj->next;
+		MS_POISON(obj, sizeof(*obj));
+	}
+	return i;
+}
+
+/*
+ * A span's counts are possible, and its free list has as many objects as they
+ * say.  Objects are marked on the way, so that none counts twice; the marks are
+ * gone afterwards.
+ */
 static bool
 span_is_valid(const MsArena *a, uint32 page, const char **why)
 {
 	const MsPage *e = &a->pages.table[page];
-	uint32		units;
-	uint32		off = e->u.span.free;
-	uint32		i;
+	uint32		nfree;
+	uint32		found;
 
 	*why = "a span has no such size class";
 	if (e->cls >= MS_NUM_CLASSES)
 		return false;
-	units = ms_class_units(e->cls);
 	*why = "a span's counts are out of range";
 	if (e->u.span.used == 0 || e->u.span.used > e->u.span.fresh ||
-		e->u.span.fresh > ms_span_slots(e->npages, units))
+		e->u.span.fresh > ms_span_slots(e->npages, ms_class_units(e->cls)))
 		return false;
 
-	for (i = e->u.span.used; i < e->u.span.fresh; i++)
-	{
-		MsRef		r = ms_page_ref(a, page) + off;
-		MsFreeObject *obj = ms_ptr(a, r);
-
-		*why = "a span's free list leads to something that is no object";
-		if (off % units != 0 || off / units >= e->u.span.fresh)
-			return false;
-		*why = "a free object was written to, or a free list has a loop";
-		MS_EXPOSE(obj, sizeof(*obj));
-		if (obj->magic != MS_FREE_MAGIC || obj->self != r)
-			return false;
-		off = obj->next;
-		/* Seen: a list that comes back to it is longer than it should be. */
-		MS_POISON(obj, sizeof(*obj));
-	}
-	return true;
+	nfree = e->u.span.fresh - e->u.span.used;
+	found = walk_free_list(a, page, nfree, MS_FREE_MAGIC, ~MS_FREE_MAGIC);
+	walk_free_list(a, page, found, ~MS_FREE_MAGIC, MS_FREE_MAGIC);
+	*why = "a free object was written to, or a free list leads astray";
+	return found == nfree;
 }
 
 /*
@@ -356,7 +377,8 @@ group_list_is_valid(const MsArena *a, const MsGroup *g, int list,
 			full = now;
 		}
 		*why = "a group's list has links that do not match";
-		if (table[table[page].next].prev != page)
+		if (table[page].next == 0 || table[page].next >= a->pages.top ||
+			table[table[page].next].prev != page)
 			return false;
 		page = table[page].next;
 	} while (page != head);

@@ -42,11 +42,18 @@ fail(const char *what)
 void
 LWLockInitialize(LWLock *lock, int tranche_id)
 {
+	pthread_rwlockattr_t attr;
+
 	(void) tranche_id;
 	pthread_mutex_lock(&init_lock);
 	if (nlocks == MAX_LOCKS)
 		fail("too many locks");
-	pthread_rwlock_init(&locks[nlocks], NULL);
+
+	/* Writers get their turn, as they do with LWLocks */
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&locks[nlocks], &attr);
+	pthread_rwlockattr_destroy(&attr);
 	lock->tranche = (uint16) nlocks++;
 	pthread_mutex_unlock(&init_lock);
 }
