@@ -21,8 +21,8 @@ use MemseriesNode;
 use Test::More;
 
 my $seed = $ENV{MEMSERIES_SEED} || 20240229;
-my $rounds = $ENV{MEMSERIES_ROUNDS} || 6;
-my $queries = $ENV{MEMSERIES_QUERIES} || 40;
+my $rounds = $ENV{MEMSERIES_ROUNDS} || 5;
+my $queries = $ENV{MEMSERIES_QUERIES} || 30;
 
 # ---- random things ----
 
@@ -72,6 +72,13 @@ sub time_literal
 	my $micro = chance(0.2) ? between(0, 59_999_999) : 0;
 	return sprintf("'2024-02-28 %02d:%02d:%02d.%06d+00'",
 		int($minute / 60), $minute % 60, int($micro / 1e6), $micro % 1e6);
+}
+
+# Something to order time literals by.
+sub time_key
+{
+	my ($time) = @_;
+	return $time =~ /BC/ ? '' : $time =~ s/\+00//r;
 }
 
 # ---- tables ----
@@ -186,7 +193,7 @@ sub insert_series
 sub delete_samples
 {
 	my ($t) = @_;
-	my ($from, $to) = (time_literal(), time_literal());
+	my ($from, $to) = sort { time_key($a) cmp time_key($b) } time_literal(), time_literal();
 	my $where = @{ $t->{labels} } && chance(0.7) ? label_condition($t, '') : '';
 	$where = '' if $where =~ /SELECT/;
 	my $quoted = $where =~ s/'/''/gr;
@@ -482,6 +489,16 @@ sub compare_answers
 	return ($wrong, scalar(keys %$answers));
 }
 
+# A failed round's statements, for psql.
+sub keep_script
+{
+	my ($round, $script) = @_;
+	my $file = "$PostgreSQL::Test::Utils::log_path/property_$round.log";
+
+	PostgreSQL::Test::Utils::append_to_file($file, $script);
+	return "the statements are in $file";
+}
+
 my $node = MemseriesNode->start('property', conf => "memseries.keeper_naptime = 20ms\nmax_parallel_workers = 8\n");
 my $parallel_setting = $node->safe_psql('postgres',
 	"SELECT name FROM pg_settings WHERE name IN ('debug_parallel_query', 'force_parallel_mode')");
@@ -511,7 +528,7 @@ foreach my $round (1 .. $rounds)
 
 	$stderr = join("\n", grep { !/^psql:<stdin>:\d+: (NOTICE|WARNING): / } split(/\n/, $stderr));
 	ok($wrong == 0 && $n >= $queries && $stderr eq '', "round $round: $n questions answered alike ($again)")
-	  or diag($stderr eq '' ? '' : substr($stderr, 0, 2000));
+	  or diag(substr($stderr, 0, 2000), keep_script($round, $script));
 }
 
 $node->stop;

@@ -1,0 +1,283 @@
+-- The custom scan: which conditions it takes, and what EXPLAIN says.
+SET timezone = 'UTC';
+SET datestyle = 'ISO, YMD';
+SET intervalstyle = 'postgres';
+SET max_parallel_workers_per_gather = 0;
+
+-- Eight hours of ten hosts, every 10 seconds, in windows of one hour: 360 samples each, in two blocks.
+CREATE TABLE cpu (ts timestamptz NOT NULL, host text, region text, rack int, usage float8, temp real)
+	USING memseries;
+SELECT FROM memseries.configure('cpu', chunk_interval => '1 hour', retain => NULL);
+INSERT INTO cpu
+	SELECT t, 'web' || h, CASE WHEN h < 5 THEN 'eu' ELSE 'us' END, NULLIF(h % 4, 3), h * 10 + extract(minute FROM t) / 10, h
+	FROM generate_series('2024-03-01 00:00'::timestamptz, '2024-03-01 07:59:50', '10 s') t, generate_series(0, 9) h;
+ANALYZE cpu;
+
+-- Counts are of chunks and blocks once the keeper has folded and sealed what was written.
+CREATE PROCEDURE wait_until_sealed(tab regclass) LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1 .. 1200 LOOP
+		EXIT WHEN (SELECT runs = 0 AND windows = sealed_windows FROM memseries.tables WHERE relation = tab);
+		PERFORM pg_sleep(0.05);
+	END LOOP;
+END $$;
+CALL wait_until_sealed('cpu');
+
+-- EXPLAIN without what differs between server versions.
+CREATE FUNCTION explain(query text, options text DEFAULT 'COSTS OFF') RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+BEGIN
+	FOR line IN EXECUTE format('EXPLAIN (%s) %s', options, query) LOOP
+		line := regexp_replace(line, 'rows=(\d+)\.00', 'rows=\1');
+		line := regexp_replace(line, 'InitPlan 1 \(returns \$0\)', 'InitPlan 1');
+		line := regexp_replace(line, '\$0|\(InitPlan 1\)\.col1', '(InitPlan 1)');
+		RETURN NEXT line;
+	END LOOP;
+END $$;
+CREATE FUNCTION explain_analyze(query text) RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT explain(query, 'ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF');
+$$;
+
+--
+-- Conditions on labels are asked once per series.
+--
+EXPLAIN (COSTS OFF) SELECT * FROM cpu WHERE host = 'web1';
+EXPLAIN (COSTS OFF) SELECT * FROM cpu WHERE host IN ('web1', 'web2') AND rack IS NOT NULL;
+EXPLAIN (COSTS OFF) SELECT * FROM cpu WHERE host LIKE 'web%' OR lower(region) = 'eu';
+EXPLAIN (COSTS OFF) SELECT * FROM cpu WHERE rack + length(host) > 4;
+EXPLAIN (VERBOSE, COSTS OFF) SELECT usage FROM cpu WHERE host = 'web1';
+SELECT explain_analyze($$SELECT * FROM cpu WHERE host = 'web1'$$);
+SELECT explain_analyze($$SELECT * FROM cpu WHERE rack IS NULL$$);
+
+--
+-- Bounds of the time become the range that is read.
+--
+EXPLAIN (COSTS OFF) SELECT * FROM cpu WHERE ts >= '2024-03-01 02:00' AND ts < '2024-03-01 03:00';
+EXPLAIN (COSTS OFF) SELECT * FROM cpu WHERE '2024-03-01 02:00' < ts;
+EXPLAIN (COSTS OFF) SELECT * FROM cpu WHERE ts > now() - interval '1 hour';
+EXPLAIN (COSTS OFF) SELECT * FROM cpu WHERE ts BETWEEN '2024-03-01'::date AND '2024-03-01 02:00'::timestamp;
+SELECT explain($$SELECT * FROM cpu WHERE ts >= (SELECT max(ts) FROM cpu WHERE host = 'web1')$$);
+SELECT explain_analyze($$SELECT * FROM cpu WHERE ts >= '2024-03-01 02:00' AND ts < '2024-03-01 03:00'$$);
+-- blocks are left out, too
+SELECT explain_analyze($$SELECT * FROM cpu WHERE host = 'web1' AND ts = '2024-03-01 02:00'$$);
+-- a range without end, an empty one, and none at all
+SELECT explain_analyze($$SELECT * FROM cpu WHERE host = 'web1' AND ts < 'infinity'$$);
+SELECT explain_analyze($$SELECT * FROM cpu WHERE ts > '2024-03-01 03:00' AND ts < '2024-03-01 02:00'$$);
+SELECT count(*) FROM cpu WHERE ts > (SELECT NULL::timestamptz);
+SELECT count(*) FILTER (WHERE ts > '2024-03-01 02:00'), count(*) FILTER (WHERE ts = '2024-03-01 02:00'), min(ts), max(ts)
+	FROM cpu WHERE host = 'web1' AND ts >= '2024-03-01 02:00' AND ts <= '2024-03-01 03:00';
+
+--
+-- Everything else stays with PostgreSQL, row by row.
+--
+EXPLAIN (COSTS OFF) SELECT * FROM cpu WHERE host = 'web9' AND ts >= '2024-03-01 07:00' AND usage > 95.5;
+SELECT explain_analyze($$SELECT * FROM cpu WHERE host = 'web9' AND ts >= '2024-03-01 07:00' AND usage > 95.5$$);
+-- one that mixes columns of several kinds
+EXPLAIN (COSTS OFF) SELECT * FROM cpu WHERE host = 'web1' OR usage > 5;
+-- a volatile one
+EXPLAIN (COSTS OFF) SELECT * FROM cpu WHERE host = 'web1' AND length(region) > random() - 1;
+-- a time that is no bound
+EXPLAIN (COSTS OFF) SELECT * FROM cpu WHERE ts <> '2024-03-01' AND ts IN ('2024-03-01', '2024-03-02') AND ts > ts - '1 s'::interval;
+-- one without a column
+EXPLAIN (COSTS OFF) SELECT * FROM cpu WHERE host = 'web1' AND current_setting('work_mem') = '';
+
+--
+-- Parameters, sub-selects, joins.
+--
+PREPARE one (text, timestamptz) AS SELECT count(*), min(usage), max(temp) FROM cpu WHERE host = $1 AND ts >= $2;
+SET plan_cache_mode = force_generic_plan;
+EXPLAIN (COSTS OFF) EXECUTE one('web3', '2024-03-01 04:00');
+EXECUTE one('web3', '2024-03-01 04:00');
+EXECUTE one('web4', '2024-03-01 07:59:50');
+EXECUTE one(NULL, '2024-03-01 04:00');
+RESET plan_cache_mode;
+DEALLOCATE one;
+
+-- a condition with a sub-select on a label
+EXPLAIN (COSTS OFF)
+	SELECT count(*) FROM cpu c WHERE (SELECT count(*) FROM generate_series(1, c.rack)) = 2;
+SELECT count(*) FROM cpu c WHERE (SELECT count(*) FROM generate_series(1, c.rack)) = 2;
+
+-- the outer side of a nested loop fixes the series, or the time
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+SET enable_material = off;
+EXPLAIN (COSTS OFF)
+	SELECT x.h, count(*) FROM (VALUES ('web1'), ('web2'), ('none')) x(h) LEFT JOIN cpu ON host = x.h GROUP BY 1;
+SELECT x.h, count(ts) FROM (VALUES ('web1'), ('web2'), ('none')) x(h) LEFT JOIN cpu ON host = x.h GROUP BY 1 ORDER BY 1;
+EXPLAIN (COSTS OFF)
+	SELECT t, n FROM generate_series('2024-03-01 00:00'::timestamptz, '2024-03-01 09:00', '3 hours') t,
+		LATERAL (SELECT count(*) n FROM cpu WHERE ts > t AND ts <= t + interval '10 minutes') c;
+SELECT t, n FROM generate_series('2024-03-01 00:00'::timestamptz, '2024-03-01 09:00', '3 hours') t,
+	LATERAL (SELECT count(*) n FROM cpu WHERE ts > t AND ts <= t + interval '10 minutes') c;
+RESET enable_hashjoin;
+RESET enable_mergejoin;
+RESET enable_material;
+
+--
+-- Only what is needed is read.
+--
+SELECT count(*) FROM cpu;
+SELECT explain_analyze($$SELECT * FROM cpu LIMIT 3$$);
+SELECT ts, host, usage, temp FROM cpu WHERE host = 'web7' LIMIT 3;
+SELECT c FROM cpu c WHERE host = 'web7' LIMIT 1;
+SELECT temp, rack, ts FROM cpu WHERE host = 'web7' AND usage >= 75.9 AND ts >= '2024-03-01 07:59:30';
+SELECT rack, count(*), count(temp), min(usage), max(temp) FROM cpu GROUP BY rack ORDER BY rack;
+
+-- columns added later, with and without a default
+ALTER TABLE cpu ADD COLUMN load float8 DEFAULT 0.25, ADD COLUMN idle real, ADD COLUMN os text DEFAULT 'linux';
+SELECT ts, host, load, idle, os FROM cpu WHERE os = 'linux' AND load = 0.25 AND idle IS NULL AND host = 'web7' LIMIT 1;
+SELECT explain_analyze($$SELECT * FROM cpu WHERE os <> 'linux'$$);
+ALTER TABLE cpu DROP COLUMN idle, DROP COLUMN load, DROP COLUMN os;
+
+--
+-- In other formats.
+--
+CREATE FUNCTION explain_json(query text) RETURNS TABLE (key text, value jsonb) LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF, FORMAT JSON) ' || query INTO plan;
+	RETURN QUERY SELECT j.key, j.value
+		FROM jsonb_each(jsonb_path_query_first(plan::jsonb, 'strict $.**?(exists(@."Custom Plan Provider"))')) j
+		WHERE j.key ~ 'Custom|Series|Chunks|Blocks|Pieces|Samples|Filter|Time Range' ORDER BY 1;
+END $$;
+SELECT * FROM explain_json($$SELECT * FROM cpu WHERE host ~ '[12]$' AND ts < '2024-03-01 01:00' AND usage < 15$$);
+
+--
+-- Cursors: backwards needs a Material node, forwards does not.
+--
+EXPLAIN (COSTS OFF) DECLARE c SCROLL CURSOR FOR SELECT ts FROM cpu WHERE host = 'web1';
+BEGIN;
+DECLARE c SCROLL CURSOR FOR SELECT ts FROM cpu WHERE host = 'web1';
+FETCH 2 FROM c;
+FETCH BACKWARD 1 FROM c;
+FETCH LAST FROM c;
+CLOSE c;
+DECLARE c NO SCROLL CURSOR FOR SELECT ts FROM cpu WHERE host = 'web1';
+FETCH 1 FROM c;
+FETCH 1 FROM c;
+MOVE 2877 FROM c;
+FETCH 2 FROM c;
+COMMIT;
+
+--
+-- A transaction reads what it wrote, a cursor what was there when it was opened.
+--
+CREATE TABLE few (ts timestamptz NOT NULL, host text, rack int, usage float8) USING memseries;
+SELECT FROM memseries.configure('few', retain => NULL);
+INSERT INTO few VALUES ('2024-03-01 12:00', 'old', 1, 0);
+BEGIN;
+INSERT INTO few VALUES ('2024-03-01 12:00', 'new', 1, 1);
+SELECT ts, host, usage FROM few WHERE host = 'new';
+DECLARE c CURSOR FOR SELECT ts, usage FROM few WHERE host = 'new';
+INSERT INTO few VALUES ('2024-03-01 12:01', 'new', 1, 2), ('2024-03-01 12:00', 'new', 1, 3);
+FETCH ALL FROM c;
+SELECT ts, usage FROM few WHERE host = 'new';
+ROLLBACK;
+SELECT count(*) FROM few WHERE host = 'new';
+
+-- A condition that fails for labels of which no row can be seen does not fail.
+BEGIN;
+INSERT INTO few VALUES ('2024-03-01 12:00', 'zero', 0, 1);
+SELECT count(*) FROM few WHERE 10 / rack > 0 AND host = 'old';
+SAVEPOINT s;
+SELECT count(*) FROM few WHERE 10 / rack > 0;
+ROLLBACK TO s;
+-- nor for labels of which all rows in the range of time were deleted
+SELECT memseries.delete_samples('few', '2024-03-01', '2024-03-02', 'rack = 0');
+SELECT count(*) FROM few WHERE 10 / rack > 0;
+ROLLBACK;
+SELECT count(*) FROM few WHERE 10 / rack > 0;
+
+--
+-- Row-level security: a condition that might tell what it sees waits for the policy.
+--
+CREATE ROLE customscan_reader;
+GRANT SELECT ON cpu TO customscan_reader;
+ALTER TABLE cpu ENABLE ROW LEVEL SECURITY;
+CREATE POLICY eu_only ON cpu USING (region = 'eu' AND usage < 45);
+CREATE FUNCTION telltale(text) RETURNS bool LANGUAGE plpgsql COST 0.0001 AS $$
+BEGIN
+	RAISE NOTICE 'saw %', $1;
+	RETURN true;
+END $$;
+SET ROLE customscan_reader;
+EXPLAIN (COSTS OFF) SELECT * FROM cpu WHERE host = 'web1' AND ts > '2024-03-01 07:59' AND telltale(region);
+SELECT count(*) FROM cpu WHERE host IN ('web4', 'web9') AND ts >= '2024-03-01 07:59:50' AND telltale(host);
+SELECT count(*) FROM cpu WHERE host IN ('web3', 'web9') AND ts >= '2024-03-01 07:59:50' AND telltale(host);
+SELECT host, max(usage) FROM cpu GROUP BY host ORDER BY host;
+RESET ROLE;
+ALTER TABLE cpu DISABLE ROW LEVEL SECURITY;
+DROP POLICY eu_only ON cpu;
+
+CREATE VIEW barrier WITH (security_barrier) AS SELECT * FROM cpu WHERE usage < 10;
+EXPLAIN (COSTS OFF) SELECT * FROM barrier WHERE host = 'web1' AND telltale(region) AND ts < '2024-03-01 01:00';
+DROP VIEW barrier;
+
+--
+-- Partitions and inheritance.
+--
+CREATE TABLE parted (ts timestamptz NOT NULL, host text, v float8) PARTITION BY RANGE (ts);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM ('2024-03-01') TO ('2024-03-02') USING memseries;
+CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM ('2024-03-02') TO ('2024-03-03') USING memseries;
+CREATE TABLE parted_3 PARTITION OF parted FOR VALUES FROM ('2024-03-03') TO ('2024-03-04') USING heap;
+SELECT FROM memseries.configure('parted_1', retain => NULL);
+SELECT FROM memseries.configure('parted_2', retain => NULL);
+INSERT INTO parted SELECT t, 'h' || i % 3, i FROM generate_series('2024-03-01'::timestamptz, '2024-03-03 23:00', '1 hour') WITH ORDINALITY x(t, i);
+EXPLAIN (COSTS OFF) SELECT * FROM parted WHERE host = 'h1' AND ts >= '2024-03-02';
+SELECT tableoid::regclass, host, count(*), max(v) FROM parted WHERE host <> 'h1' AND ts >= '2024-03-01 12:00' GROUP BY 1, 2 ORDER BY 1, 2;
+DROP TABLE parted;
+
+--
+-- System columns.
+--
+SELECT tableoid::regclass, ctid IS NOT NULL AS has_ctid FROM cpu WHERE host = 'web1' LIMIT 1;
+EXPLAIN (COSTS OFF) SELECT xmin FROM cpu;
+
+--
+-- In parallel.
+--
+SET max_parallel_workers_per_gather = 2;
+SET min_parallel_table_scan_size = 0;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+EXPLAIN (COSTS OFF) SELECT host, usage FROM cpu WHERE rack = 1 AND ts >= '2024-03-01 05:00';
+SELECT count(*), sum(temp) FROM cpu WHERE rack = 1 AND ts >= '2024-03-01 05:00';
+EXPLAIN (COSTS OFF) SELECT region, count(*), max(usage) FROM cpu GROUP BY region;
+SELECT region, count(*), max(usage) FROM cpu GROUP BY region ORDER BY 1;
+-- counters are sums over all processes
+SELECT * FROM explain_json($$SELECT * FROM cpu WHERE host ~ '[12]$' AND ts < '2024-03-01 01:00' AND usage < 15$$)
+	WHERE key <> 'Rows Removed by Filter';
+SELECT line FROM explain_analyze($$SELECT * FROM cpu WHERE rack = 1 AND ts >= '2024-03-01 05:00'$$) line
+	WHERE line ~ 'Series|Chunks|Blocks|Samples';
+RESET max_parallel_workers_per_gather;
+RESET min_parallel_table_scan_size;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+
+--
+-- Without the custom scan.
+--
+SET memseries.enable_customscan = off;
+SET max_parallel_workers_per_gather = 0;
+EXPLAIN (COSTS OFF) SELECT * FROM cpu WHERE host = 'web1' AND ts >= '2024-03-01 02:00';
+SELECT count(*) FROM cpu WHERE host = 'web1' AND ts >= '2024-03-01 02:00';
+RESET memseries.enable_customscan;
+-- It is not a sequential scan.
+SET enable_seqscan = off;
+EXPLAIN (COSTS OFF) SELECT * FROM cpu WHERE host = 'web1';
+RESET enable_seqscan;
+
+-- An empty table.
+CREATE TABLE empty (ts timestamptz NOT NULL, host text, v float8) USING memseries;
+SELECT explain_analyze($$SELECT * FROM empty WHERE host = 'web1'$$);
+
+DROP FUNCTION telltale;
+DROP FUNCTION explain_json;
+DROP FUNCTION explain_analyze;
+DROP FUNCTION explain;
+DROP PROCEDURE wait_until_sealed;
+DROP TABLE cpu, few, empty;
+DROP ROLE customscan_reader;
