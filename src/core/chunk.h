@@ -30,15 +30,15 @@
 #ifndef MS_CHUNK_H
 #define MS_CHUNK_H
 
-#define MS_BLOCK_ROWS		256		/* rows in a full block, and the most a
-									 * block shown to a reader can have */
-#define MS_TAIL_ROWS		16		/* an open chunk's raw tail has fewer */
+#define MS_BLOCK_ROWS		256 /* rows in a full block, and the most a block
+								 * shown to a reader can have */
+#define MS_TAIL_ROWS		16	/* an open chunk's raw tail has fewer */
 #define MS_MAX_VALUES		1600	/* value columns */
 #define MS_CHUNK_MAX_ROWS	(1 << 20)	/* rows of a chunk */
 
 /* flags of the writers */
-#define MS_CHUNK_OPEN		0x0		/* cheap to extend again */
-#define MS_CHUNK_SEALED		0x1		/* all rows in full blocks */
+#define MS_CHUNK_OPEN		0x0 /* cheap to extend again */
+#define MS_CHUNK_SEALED		0x1 /* all rows in full blocks */
 
 /* What a value column's type is.  Part of no format. */
 typedef enum MsValueKind

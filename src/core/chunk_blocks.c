@@ -29,7 +29,7 @@
 /* Write the chunk's header. */
 void
 ms_blocks_begin(MsBlockWriter *w, uint8 *dst, int ncols, int64 tmin, const uint8 *kinds,
-			int flags, MsCodecWork *work)
+				int flags, MsCodecWork *work)
 {
 	int			unit = MS_TIME_UNITS - 1;
 	uint64		time = tmin < 0 ? 0 - (uint64) tmin : (uint64) tmin;
@@ -127,7 +127,7 @@ place_pending(MsBlockWriter *w, bool is_last)
 static bool
 extend_run(MsBlockWriter *w, const MsPendingBlock *b)
 {
-	MsPendingBlock    *a = &w->pending;
+	MsPendingBlock *a = &w->pending;
 	uint64		gap = (uint64) b->first - (uint64) a->last;
 	uint64		a_step = a->step * (uint64) ms_time_unit[block_unit(a->head)];
 	uint64		b_step = b->step * (uint64) ms_time_unit[block_unit(b->head)];
@@ -213,7 +213,7 @@ pack_directory(uint8 *streams, int entries, uint8 **payload)
 static bool
 adopt_block(MsBlockWriter *w, const MsChunk *c, const MsBlockInfo *b)
 {
-	MsPendingBlock		n;
+	MsPendingBlock n;
 	uint64		unit = (uint64) ms_time_unit[block_unit(b->head)];
 	uint64		span = (uint64) b->last - (uint64) b->first;
 
@@ -408,7 +408,7 @@ gather(MsRowSource *sources, int nsources, int start, int n, int col,
 	*has_nulls = false;
 	for (int i = 0; i < nsources && done < n; i++)
 	{
-		MsRowSource	   *src = &sources[i];
+		MsRowSource *src = &sources[i];
 		int			take;
 
 		if (start >= src->nrows)
@@ -467,7 +467,8 @@ encode_block(MsBlockWriter *w, MsRowSource *sources, int nsources, int start, in
 {
 	MsCodecWork *work = w->work;
 	MsTimeGrid	grid;
-	MsPendingBlock		b;
+	MsPendingBlock b;
+
 	/* the most entries it may have */
 	uint8	   *streams = free_space(w) + 4 * (Size) w->ncols;
 	uint8	   *p = streams;
@@ -530,11 +531,10 @@ ms_blocks_encode(MsBlockWriter *w, MsRowSource *sources, int nsources, bool at_e
 	{
 		int			n = Min(total - start, MS_BLOCK_ROWS);
 		bool		quick = at_end && n < MS_TAIL_ROWS &&
-			!(w->flags & MS_CHUNK_SEALED);
+		!(w->flags & MS_CHUNK_SEALED);
 
 		if (!encode_block(w, sources, nsources, start, n, quick))
 			return false;
 	}
 	return true;
 }
-

@@ -34,7 +34,7 @@ typedef struct MsBlockWriter
 	bool		first;			/* no block is at its place yet */
 	int64		last;			/* last time of the block before p */
 	bool		has_pending;
-	MsPendingBlock		pending;
+	MsPendingBlock pending;
 	MsCodecWork *work;
 } MsBlockWriter;
 

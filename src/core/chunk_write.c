@@ -116,8 +116,8 @@ Size
 ms_chunk_encode(const MsRows *rows, int first, int n, const uint8 *kinds,
 				int flags, uint8 *dst, MsCodecWork *work)
 {
-	MsBlockWriter		w;
-	MsRowSource		src;
+	MsBlockWriter w;
+	MsRowSource src;
 
 	if (n < 1 || n > MS_CHUNK_MAX_ROWS || rows->ncols > MS_MAX_VALUES)
 		return 0;
@@ -167,12 +167,12 @@ ms_chunk_append(const uint8 *chunk, Size len, const MsRows *rows,
 	MsChunk		c;
 	MsBlockInfo from;
 	MsBlockInfo b;
-	MsRowSource		sources[2];
+	MsRowSource sources[2];
 	int			nsources = 0;
 	int			nrows = rows != NULL ? rows->nrows : 0;
 	int			ncols;
 	int			taken;
-	MsBlockWriter		w;
+	MsBlockWriter w;
 
 	if (!ms_chunk_open(&c, chunk, len) || nrows > MS_CHUNK_MAX_ROWS - c.nrows)
 		return 0;
@@ -229,11 +229,11 @@ ms_chunk_concat(const uint8 *a, Size alen, const uint8 *b, Size blen,
 	MsBlockInfo from;
 	MsBlockInfo rest;
 	MsBlockInfo first;
-	MsRowSource		sources[2];
+	MsRowSource sources[2];
 	int			nsources = 0;
 	int			taken;
 	int			leading;
-	MsBlockWriter		w;
+	MsBlockWriter w;
 
 	if (!ms_chunk_open(&ca, a, alen) || !ms_chunk_open(&cb, b, blen) ||
 		cb.tmin <= ca.tmax || ca.nrows + cb.nrows > MS_CHUNK_MAX_ROWS)

@@ -182,7 +182,7 @@ guess_cost(const uint64 *x, int n)
 	for (int w = 64; w >= 0; w--)
 	{
 		int			cost = n * w / 8 + above * 3 / 2 +
-			(bits_above - above * w) / 7;
+		(bits_above - above * w) / 7;
 
 		best = Min(best, cost);
 		above += hist[w];
@@ -231,6 +231,15 @@ choose_packing(const uint64 *x, int n, Packing *best, MsIntWork *work)
 {
 	const uint64 *s = sort_residuals(x, n, work);
 	int			full = ms_bit_width(s[n - 1] - s[0]);
+	uint16		starts[MS_INT_MAX + 1]; /* where equal ones begin in s */
+	int			nlevels = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		starts[nlevels] = (uint16) i;
+		nlevels += i == 0 || s[i] != s[i - 1];
+	}
+	starts[nlevels] = (uint16) n;
 
 	best->cost = PG_INT32_MAX;
 	for (int w = full; w >= 0; w--)
@@ -240,14 +249,15 @@ choose_packing(const uint64 *x, int n, Packing *best, MsIntWork *work)
 		int			most = 0;
 		int			from = 0;
 
-		for (int a = 0, b = 0; b < n; a++)
+		/* a window had better begin with one of the residuals */
+		for (int a = 0, b = 0; b < nlevels; a++)
 		{
-			while (b < n && s[b] - s[a] <= span)
+			while (b < nlevels && s[starts[b]] - s[starts[a]] <= span)
 				b++;
-			if (b - a > most)
+			if (starts[b] - starts[a] > most)
 			{
-				most = b - a;
-				from = a;
+				most = starts[b] - starts[a];
+				from = starts[a];
 			}
 		}
 

@@ -41,6 +41,23 @@ typedef struct Gap
 	uint64		missed;
 } Gap;
 
+/* A span in units, rounded down; constant divisors are cheap ones. */
+static inline uint64
+in_units(uint64 span, int unit)
+{
+	switch (unit)
+	{
+		case 0:
+			return span;
+		case 1:
+			return span / 1000;
+		case 2:
+			return span / 1000000;
+		default:
+			return span / 60000000;
+	}
+}
+
 /*
  * The largest unit in which all differences of n times are whole.
  */
@@ -53,7 +70,7 @@ ms_time_find_unit(const int64 *times, int n)
 	{
 		uint64		d = (uint64) times[i] - (uint64) times[0];
 
-		while (d % (uint64) ms_time_unit[unit] != 0)
+		while (in_units(d, unit) * (uint64) ms_time_unit[unit] != d)
 			unit--;
 	}
 	return unit;
@@ -98,34 +115,32 @@ median(uint64 *x, int n)
 }
 
 /*
- * Fill work->q with how far times are off the grid, gaps taken out.  Returns
- * the number of gaps, or -1 if there are too many.
+ * Fill work->q with how far the times in work->at are off the grid, gaps
+ * taken out.  Returns the number of gaps, or -1 if there are too many.
  */
 static int
-find_offsets(const int64 *times, int n, int unit, uint64 step, bool find_gaps,
-			 Gap *gaps, MsTimeWork *work)
+find_offsets(int n, uint64 step, bool find_gaps, Gap *gaps, MsTimeWork *work)
 {
-	uint64		unit_us = (uint64) ms_time_unit[unit];
+	const uint64 *at = work->at;
 	uint64		expected = 0;
 	int			ngaps = 0;
 
 	work->q[0] = 0;
 	for (int i = 1; i < n; i++)
 	{
-		uint64		at = ((uint64) times[i] - (uint64) times[0]) / unit_us;
-		uint64		before = ((uint64) times[i - 1] - (uint64) times[0]) / unit_us;
+		uint64		delta = at[i] - at[i - 1];
 
 		expected += step;
-		if (find_gaps && at - before >= step + step / 2 + 1)
+		if (find_gaps && delta >= step + step / 2 + 1)
 		{
 			if (ngaps >= MS_TIME_MAX_GAPS)
 				return -1;
 			gaps[ngaps].row = (uint8) i;
-			gaps[ngaps].missed = (at - before + step / 2) / step - 1;
+			gaps[ngaps].missed = (delta + step / 2) / step - 1;
 			if (gaps[ngaps].missed > 0)
 				expected += gaps[ngaps++].missed * step;
 		}
-		work->q[i] = at - expected;
+		work->q[i] = at[i] - expected;
 	}
 	return ngaps;
 }
@@ -154,9 +169,11 @@ ms_time_encode(const int64 *times, int n, MsTimeGrid *grid, uint8 *dst,
 
 	grid->unit = ms_time_find_unit(times, n);
 	unit_us = (uint64) ms_time_unit[grid->unit];
+	work->at[0] = 0;
 	for (int i = 1; i < n; i++)
 	{
-		work->delta[i - 1] = ((uint64) times[i] - (uint64) times[i - 1]) / unit_us;
+		work->at[i] = in_units((uint64) times[i] - (uint64) times[0], grid->unit);
+		work->delta[i - 1] = work->at[i] - work->at[i - 1];
 		regular &= work->delta[i - 1] == work->delta[0];
 	}
 	step = regular ? work->delta[0] : median(work->delta, n - 1);
@@ -174,7 +191,7 @@ ms_time_encode(const int64 *times, int n, MsTimeGrid *grid, uint8 *dst,
 	grid->regular = false;
 
 	p = work->buf;
-	ngaps = find_offsets(times, n, grid->unit, step, step > 0, gaps, work);
+	ngaps = find_offsets(n, step, step > 0, gaps, work);
 	if (ngaps > 0)
 	{
 		*p++ = GAPS_MARK;
@@ -191,7 +208,7 @@ ms_time_encode(const int64 *times, int n, MsTimeGrid *grid, uint8 *dst,
 	{
 		/* too many to be gaps */
 		p = work->buf;
-		find_offsets(times, n, grid->unit, step, false, gaps, work);
+		find_offsets(n, step, false, gaps, work);
 		p += ms_int_encode(work->q, n, p, &work->ints);
 	}
 	memcpy(dst, work->buf, p - work->buf);

@@ -33,8 +33,9 @@ typedef struct MsTimeGrid
 /* Scratch of the time codec: holds nothing between calls. */
 typedef struct MsTimeWork
 {
+	uint64		at[MS_INT_ROOM];	/* times above the first, in units */
 	uint64		delta[MS_INT_ROOM];
-	uint64		q[MS_INT_ROOM];
+	uint64		q[MS_INT_ROOM]; /* how far off the grid */
 	MsIntWork	ints;
 	uint8		buf[MS_TIME_BOUND(MS_INT_MAX) + MS_TIME_MAX_GAPS * 11];
 } MsTimeWork;

@@ -44,7 +44,7 @@ unpack_eight(const uint8 *p, int width, uint64 *out)
 {
 	const uint64 mask = ms_low_bits(width);
 	const int	per_load = width <= 8 ? 8 : width <= 15 ? 4 :
-		width <= 28 ? 2 : 1;
+	width <= 28 ? 2 : 1;
 
 	for (int i = 0; i < 8; i += per_load)
 	{
@@ -93,6 +93,7 @@ unpack_eight_avx2(const uint8 *p, int width, uint64 *out)
 {
 	const uint64 mask = ms_low_bits(width);
 	const uint64 w = (uint64) width;
+	Four		masks = {mask, mask, mask, mask};
 
 	for (int i = 0; i < 8; i += 4)
 	{
@@ -116,7 +117,7 @@ unpack_eight_avx2(const uint8 *p, int width, uint64 *out)
 
 			v = all >> shift;
 		}
-		v &= (Four) {mask, mask, mask, mask};
+		v &= masks;
 		memcpy(out + i, &v, sizeof(v));
 	}
 }
@@ -200,11 +201,13 @@ typedef double TwoDoubles __attribute__((vector_size(16)));
 static inline TwoDoubles
 two_doubles(const uint64 *q, uint64 first)
 {
+	TwoIntegers add = {first + MAGIC_BITS, first + MAGIC_BITS};
+	TwoDoubles	magic = {MAGIC, MAGIC};
 	TwoIntegers m;
 
 	memcpy(&m, q, sizeof(m));
-	m += (TwoIntegers) {first + MAGIC_BITS, first + MAGIC_BITS};
-	return (TwoDoubles) m - (TwoDoubles) {MAGIC, MAGIC};
+	m += add;
+	return (TwoDoubles) m - magic;
 }
 
 /*
@@ -232,7 +235,7 @@ void
 ms_exact_quotients(const uint64 *q, int n, uint64 first, double divisor,
 				   double *out)
 {
-	const TwoDoubles divisors = {divisor, divisor};
+	TwoDoubles	divisors = {divisor, divisor};
 	int			i;
 
 	for (i = 0; i + 2 <= n; i += 2)

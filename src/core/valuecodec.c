@@ -216,7 +216,7 @@ map_decimal(const double *v, int n, bool is_float4, int most, Mapping *map,
 	for (int i = 0; i < n; i++)
 	{
 		bool		ok = is_float4 ? to_decimal4(v[i], decimals, &m) :
-			to_decimal(v[i], decimals, &m);
+		to_decimal(v[i], decimals, &m);
 
 		work->special[i] = !ok;
 		work->m[i] = ok ? m : last;
@@ -278,7 +278,7 @@ map_ulp(const double *v, int n, Mapping *map, uint64 *steps,
 static bool
 map_pow2(const double *v, int n, Mapping *map, MsValueWork *work)
 {
-	int			low = PG_INT32_MAX;	/* exponents of the lowest and highest bit */
+	int			low = PG_INT32_MAX; /* exponents of the lowest and highest bit */
 	int			high = PG_INT32_MIN;
 
 	for (int i = 0; i < n; i++)
@@ -545,7 +545,7 @@ put_raw(uint8 *p, const double *v, int n)
 	for (int i = 0; i < n; i++, p += width)
 	{
 		uint64		bits = width == 4 ?
-			ms_float_bits(ms_float4_narrow(v[i])) : ms_double_bits(v[i]);
+		ms_float_bits(ms_float4_narrow(v[i])) : ms_double_bits(v[i]);
 
 		ms_store_bytes(p, bits, width);
 	}
