@@ -4,10 +4,10 @@
  *	  load_table: labels and chunks of a dump file become part of a table.
  *
  * The second half of functions_load.c, which tells what it is about.  Rows are
- * decoded only if they must be looked at: because retention cuts into the
- * chunk, because it crosses an edge between windows, because the table has
- * its columns in another order, or a column that does not take NULL.  Floats
- * are, too: the codec counts on doubles that are widened floats.
+ * decoded and encoded anew only if need be: because retention cuts into the
+ * chunk, it crosses an edge between windows, or the table has its columns in
+ * another order.  Columns that do not take NULL are decoded to be checked, and
+ * so are floats, as the codec counts on doubles that are widened floats.
  *
  *-------------------------------------------------------------------------
  */
@@ -205,51 +205,101 @@ write_rows(MsLoad *load, const MsRows *rows, int first, int end)
 	}
 }
 
-/* Can the chunk's bytes be taken as they are? */
+/* Does the chunk lie where its bytes could be taken as they are? */
 static bool
-fits_as_is(MsLoad *load, const MsChunk *chunk)
+lies_well(MsLoad *load, const MsChunk *chunk)
 {
 	int64		from;
 	int64		to;
 
 	if (!load->same_order || chunk->tmin < load->lower || chunk->tmax >= load->upper)
 		return false;
-	for (int v = 0; v < load->nvalues; v++)
-	{
-		if (load->value_cols[v].att->attnotnull || load->value_cols[v].kind == MS_FLOAT4)
-			return false;
-	}
 	ms_window_bounds(load->desc->table, chunk->tmin, &from, &to);
 	return chunk->tmax < to;
+}
+
+/* Which columns have to be looked at anyway; false if none. */
+static bool
+columns_to_check(MsLoad *load, bool *need)
+{
+	bool		any = false;
+
+	for (int v = 0; v < load->nvalues; v++)
+	{
+		need[v] = load->value_cols[v].att->attnotnull || load->value_cols[v].kind == MS_FLOAT4;
+		any = any || need[v];
+	}
+	return any;
+}
+
+/* Are the values of all columns that are floats widened floats? */
+static bool
+floats_are_floats(MsLoad *load, const MsRows *rows)
+{
+	for (int v = 0; v < load->nvalues; v++)
+	{
+		if (load->value_cols[v].kind != MS_FLOAT4)
+			continue;
+		for (int i = 0; i < rows->nrows; i++)
+		{
+			double		value = rows->values[v][i];
+
+			if ((rows->nulls == NULL || rows->nulls[v] == NULL || !rows->nulls[v][i]) &&
+				ms_double_bits(ms_float4_widen(ms_float4_narrow(value))) != ms_double_bits(value))
+				return false;
+		}
+	}
+	return true;
+}
+
+static void
+take_as_is(MsLoad *load, const uint8 *bytes, uint32 len, const MsChunk *chunk)
+{
+	ms_write_chunk(load->rel, load->labels, load->desc->nlabels, bytes, len,
+				   chunk->nrows, chunk->tmin, chunk->tmax, load->cid);
+	load->nloaded += chunk->nrows;
+}
+
+/* Decodes the columns asked for (NULL: all). */
+static void
+decode(MsLoad *load, const MsChunk *chunk, const bool *need, MsRows *rows)
+{
+	alloc_rows(rows, chunk->nrows, chunk->ncols);
+	if (!ms_chunk_decode(chunk, need, rows, load->work))
+		ms_load_corrupted(load, "a chunk is malformed");
 }
 
 /* See load.h. */
 void
 ms_load_chunk(MsLoad *load, const uint8 *bytes, uint32 len, const MsChunk *chunk)
 {
-	MemoryContext old;
+	MemoryContext old = MemoryContextSwitchTo(load->chunk_context);
+	bool	   *need = palloc(sizeof(bool) * Max(load->nvalues, 1));
 	MsRows		rows = {0};
-	MsRows		arranged;
-	int			first;
-	int			end;
+	bool		as_is = lies_well(load, chunk);
 
-	if (fits_as_is(load, chunk))
+	if (as_is && columns_to_check(load, need))
 	{
-		ms_write_chunk(load->rel, load->labels, load->desc->nlabels, bytes, len,
-					   chunk->nrows, chunk->tmin, chunk->tmax, load->cid);
-		load->nloaded += chunk->nrows;
-		return;
+		decode(load, chunk, need, &rows);
+		check_not_null(load, &rows);
+		as_is = floats_are_floats(load, &rows);
 	}
 
-	old = MemoryContextSwitchTo(load->chunk_context);
-	alloc_rows(&rows, chunk->nrows, chunk->ncols);
-	if (!ms_chunk_decode(chunk, NULL, &rows, load->work))
-		ms_load_corrupted(load, "a chunk is malformed");
-	keep_range(load, &rows, &first, &end);
-	check_not_null(load, &rows);
-	arrange(load, &rows, &arranged);
-	if (first < end)
-		write_rows(load, &arranged, first, end);
+	if (as_is)
+		take_as_is(load, bytes, len, chunk);
+	else
+	{
+		MsRows		arranged;
+		int			first;
+		int			end;
+
+		decode(load, chunk, NULL, &rows);
+		keep_range(load, &rows, &first, &end);
+		check_not_null(load, &rows);
+		arrange(load, &rows, &arranged);
+		if (first < end)
+			write_rows(load, &arranged, first, end);
+	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(load->chunk_context);
 }

@@ -77,7 +77,7 @@ ms_stats_table(const MsTableKey *key, MsTableInfo *info)
 		if (i == 0)
 			info->first_start = window->start;
 		info->last_start = window->start;
-		info->sealed_windows += window->sealed ? 1 : 0;
+		info->sealed_windows += window->sealed && window->nruns == 0 ? 1 : 0;
 		info->samples += window->nsamples + window->run_samples;
 		info->runs += window->nruns;
 		info->run_samples += window->run_samples;
@@ -94,7 +94,7 @@ copy_window(MsWindow *window, MsWindowInfo *info)
 {
 	info->start = window->start;
 	info->end = window->end;
-	info->sealed = window->sealed;
+	info->sealed = window->sealed && window->nruns == 0;
 	info->saved = window->snap_version != 0 && window->snap_version == window->version;
 	info->chunks = window->nchunks;
 	info->runs = window->nruns;

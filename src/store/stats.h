@@ -32,7 +32,7 @@ typedef struct MsWindowInfo
 {
 	int64		start;
 	int64		end;
-	bool		sealed;
+	bool		sealed;			/* and nothing late is waiting to be folded */
 	bool		saved;			/* the durable file holds all of it */
 	uint32		chunks;
 	uint32		runs;
