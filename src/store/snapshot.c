@@ -20,7 +20,9 @@
  *				durable before the file is, so nobody needs to ask the commit
  *				log again, which may be truncated by then
  *	prepared	written with its xid; the prepare record, which is durable,
- *				holds it, so no other transaction will ever have it
+ *				holds it, so no other transaction will ever have it.  Which
+ *				ones are prepared is noted once, at the beginning: one that is
+ *				committed or rolled back meanwhile must not be in some files only
  *	running		left out.  Its xid may be in no WAL record; after a crash it
  *				could be given to somebody else, whose commit would bring our
  *				rows to life.  The window is remembered as incomplete and written
@@ -62,11 +64,13 @@
 
 #include "access/subtrans.h"
 #include "access/transam.h"
+#include "access/twophase.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "nodes/bitmapset.h"
 #include "replication/message.h"
 #include "storage/fd.h"
+#include "storage/proc.h"
 #include "storage/procarray.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -116,6 +120,8 @@ typedef struct Round
 	uint64		number;
 	bool		final;
 	Snapshot	cut;			/* what committed means; NULL in the final one */
+	TransactionId *prepared;	/* of those running in the cut */
+	int			nprepared;
 	MsSnapshotStats *stats;
 	uint64		total;			/* bytes expected to be written */
 	uint8	   *buffer;			/* WRITE_BUFFER */
@@ -194,9 +200,45 @@ is_prepared(TransactionId xid)
 	return BackendXidGetPid(SubTransGetTopmostTransaction(xid)) == 0;
 }
 
+/*
+ * Takes the snapshot that the round goes by, without a transaction: whoever
+ * calls this resets MyProc->xmin.  Then lists what is prepared now.  The entries
+ * may be stale, or of a transaction that is still preparing (which its own backend
+ * has too, with a pid); one that has ended since its entry was read is taken
+ * as well, as its commit or abort record is as good as a prepare record.
+ */
+static void
+take_cut(Round *round)
+{
+	static SnapshotData cut;
+
+	cut.snapshot_type = SNAPSHOT_MVCC;
+	round->cut = GetSnapshotData(&cut);
+	round->prepared = palloc(sizeof(TransactionId) * (max_prepared_xacts + 1));
+	for (int i = 0; i < max_prepared_xacts; i++)
+	{
+		TransactionId xid = ((volatile PGPROC *) &PreparedXactProcs[i])->xid;
+
+		if (TransactionIdIsNormal(xid) && XidInMVCCSnapshot(xid, round->cut) &&
+			BackendXidGetPid(xid) == 0)
+			round->prepared[round->nprepared++] = xid;
+	}
+}
+
+static bool
+was_prepared(const Round *round, TransactionId xid)
+{
+	TransactionId top = SubTransGetTopmostTransaction(xid);
+
+	for (int i = 0; i < round->nprepared; i++)
+		if (round->prepared[i] == top)
+			return true;
+	return false;
+}
+
 /* Sets noted->xid; true if the run is left out but may commit, or has. */
 static bool
-judge_run(NotedRun *noted, Snapshot cut)
+judge_run(const Round *round, NotedRun *noted)
 {
 	MsRun	   *run = noted->run;
 	uint32		hint = pg_atomic_read_u32(&run->hint);
@@ -205,8 +247,8 @@ judge_run(NotedRun *noted, Snapshot cut)
 	noted->xid = InvalidTransactionId;
 	if (hint == MS_HINT_ABORTED)
 		return false;
-	if (cut != NULL)
-		running = XidInMVCCSnapshot(run->xid, cut);
+	if (round->cut != NULL)
+		running = XidInMVCCSnapshot(run->xid, round->cut);
 	else
 		running = hint == MS_HINT_NONE && TransactionIdIsInProgress(run->xid);
 	if (!running)
@@ -215,8 +257,7 @@ judge_run(NotedRun *noted, Snapshot cut)
 			noted->xid = FrozenTransactionId;
 		return false;
 	}
-	if (cut == NULL ||
-		(TransactionIdIsInProgress(run->xid) && is_prepared(run->xid)))
+	if (round->cut == NULL || was_prepared(round, run->xid))
 	{
 		noted->xid = run->xid;
 		return false;
@@ -339,7 +380,7 @@ note_window(Noted *noted)
 
 /* Judges the runs noted, and gathers the series that only they have. */
 static void
-judge_runs(Noted *noted, Snapshot cut)
+judge_runs(const Round *round, Noted *noted)
 {
 	noted->partial = false;
 	noted->head.nruns = 0;
@@ -350,7 +391,7 @@ judge_runs(Noted *noted, Snapshot cut)
 		MsRun	   *run = noted->runs[i].run;
 		MsPiece    *piece = ms_run_first_piece(run);
 
-		if (judge_run(&noted->runs[i], cut))
+		if (judge_run(round, &noted->runs[i]))
 			noted->partial = true;
 		if (!TransactionIdIsValid(noted->runs[i].xid))
 			continue;
@@ -639,7 +680,7 @@ write_table(Round *round, MsTable *table)
 			!(config_written || config_is_known(table, &noted.config));
 		if (write)
 		{
-			judge_runs(&noted, round->cut);
+			judge_runs(round, &noted);
 			noted.head.round = round->number;
 			write = noted.head.nchunks + noted.head.nruns > 0;
 			noted.window->snap_version = write ? SNAP_WRITING : 0;
@@ -832,17 +873,13 @@ survey(Round *round)
 static void
 run_round(Round *round)
 {
-	static SnapshotData cut;
-
 	ms_snapfile_remove_temps();
 	survey(round);
 	ms_worker_report(MS_GUARD, round->final ? "final snapshot" : "snapshot",
 					 0, round->total);
 
-	/* Without a transaction; our xmin is taken back by the caller. */
-	cut.snapshot_type = SNAPSHOT_MVCC;
 	if (!round->final)
-		round->cut = GetSnapshotData(&cut);
+		take_cut(round);
 	for (int i = 0; i < ms_store->max_tables; i++)
 		if (ms_store->tables[i].in_use)
 			write_table(round, &ms_store->tables[i]);
