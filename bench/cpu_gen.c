@@ -47,7 +47,7 @@ typedef struct Host
 } Host;
 
 static uint64_t rng_state = UINT64_C(0x9E3779B97F4A7C15);
-static float normals[NNORMALS];
+static double normals[NNORMALS];
 
 /* xorshift64* */
 static uint64_t
@@ -75,8 +75,8 @@ make_normals(void)
 		double		r = sqrt(-2.0 * log(next_uniform()));
 		double		angle = 2.0 * M_PI * next_uniform();
 
-		normals[i] = (float) (r * cos(angle));
-		normals[i + 1] = (float) (r * sin(angle));
+		normals[i] = r * cos(angle);
+		normals[i + 1] = r * sin(angle);
 	}
 }
 
@@ -115,7 +115,7 @@ step_host(Host *host)
 
 		if (v % 4 == 0)
 			bits = next_random();
-		value = host->value[v] + (double) normals[(bits >> (16 * (v % 4))) & 0xFFFF];
+		value = host->value[v] + normals[(bits >> (16 * (v % 4))) & 0xFFFF];
 		host->value[v] = value < 0 ? 0 : value > 100 ? 100 : value;
 	}
 }

@@ -66,6 +66,17 @@ now_ms()
 	echo $((${t/./} / 1000))
 }
 
+# CPU time in ms that the server has used since its start: the postmaster, its children, and those that have ended.
+server_cpu_ms()
+{
+	{ cat /proc/[0-9]*/stat 2>/dev/null || true; } |
+		awk -v postmaster="$(head -n 1 "$run/server/pgdata/postmaster.pid")" -v hz="$(getconf CLK_TCK)" '
+			{ pid = $1; sub(/^.*\) /, "") }
+			pid == postmaster { t += $12 + $13 + $14 + $15 }
+			$2 == postmaster { t += $12 + $13 }
+			END { printf "%.0f", t * 1000 / hz }'
+}
+
 median()
 {
 	tr ' ' '\n' | grep . | sort -g | awk '{ v[NR] = $1 }
