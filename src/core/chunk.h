@@ -22,8 +22,13 @@
  * trust their rows (times strictly ascending) but not the chunks they
  * extend, for which they answer 0.
  *
+ * A run of constants takes a dozen bytes however long it is, so a hostile
+ * chunk may claim MS_CHUNK_MAX_ROWS rows in as few.  Who decodes whole chunks
+ * from untrusted files decides what it allocates for c->nrows first, or goes
+ * block by block.
+ *
  * The format has no version number: whoever stores chunks states it once.
- * See chunk_read.c for the layout.
+ * See chunk_layout.h for the layout.
  *
  *-------------------------------------------------------------------------
  */
