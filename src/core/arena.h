@@ -49,7 +49,8 @@ typedef struct MsArena MsArena;
  * three without one.
  */
 #define MS_ROW_PACKED	MS_NUM_CLASSES	/* ms_arena_alloc_packed */
-#define MS_ROW_RUN		(MS_NUM_CLASSES + 1)	/* objects with pages of their own */
+#define MS_ROW_RUN		(MS_NUM_CLASSES + 1)	/* objects with pages of their
+												 * own */
 #define MS_ROW_MIXED	(MS_NUM_CLASSES + 2)	/* mixed spans, of either kind */
 #define MS_NUM_ROWS		(MS_NUM_CLASSES + 3)
 
@@ -67,8 +68,8 @@ typedef struct MsTally
 								 * units that objects take up */
 	uint32		units;			/* sum of the objects' sizes, each rounded up
 								 * to MS_UNIT */
-	uint32		dead;			/* packed: units of freed objects; mixed: units
-								 * of the spans' heads */
+	uint32		dead;			/* packed: units of freed objects; mixed:
+								 * units of the spans' heads */
 } MsTally;
 
 /*

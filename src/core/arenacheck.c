@@ -369,7 +369,7 @@ group_list_is_valid(const MsArena *a, const MsGroup *g, int list,
 		if (table[page].kind == MS_PAGE_SPAN)
 		{
 			bool		now = table[page].u.span.used ==
-				ms_span_slots(table[page].npages, ms_class_units(row));
+			ms_span_slots(table[page].npages, ms_class_units(row));
 
 			*why = "a span with room stands behind a full one";
 			if (full && !now)

@@ -19,47 +19,9 @@
 #ifndef MS_LABELS_H
 #define MS_LABELS_H
 
-#include "core/hashindex.h"
-#include "core/vec.h"
+#include "core/labeldict.h"
 
-#define MS_MAX_LABEL_BYTES	65535	/* of one value */
 #define MS_NO_SERIES		PG_UINT32_MAX
-
-/* Codes that stand for no bytes */
-#define MS_CODE_NULL		0
-#define MS_CODE_MISSING		PG_UINT32_MAX	/* the series was added with fewer
-											 * labels */
-
-/* One label of a series: the binary image of its value, or NULL. */
-typedef struct MsLabelValue
-{
-	const uint8 *bytes;			/* borrowed; may be NULL if len is 0 */
-	uint32		len;			/* at most MS_MAX_LABEL_BYTES */
-	bool		isnull;
-} MsLabelValue;
-
-/* A distinct value. */
-typedef struct MsLabelEntry
-{
-	uint32		ref;			/* MsRef of the bytes; up to four bytes lie
-								 * here; if free, the next free code, or 0 */
-	uint32		refs;			/* uses by series; 0 if the code is free */
-	uint16		len;
-	uint16		unused;
-} MsLabelEntry;
-
-/*
- * The distinct values of all labels of a table.  A value's code is its place
- * in the vector plus one.
- */
-typedef struct MsLabelDict
-{
-	MsVec		values;			/* MsLabelEntry by code - 1 */
-	MsHashIndex index;			/* from a value's hash to code - 1 */
-	uint32		count;			/* values held */
-	uint32		limit;			/* highest code ever given out */
-	uint32		free;			/* first code to use again, or 0 */
-} MsLabelDict;
 
 /*
  * The series of a table.  Embedded by the caller in shared memory; all zeroes
@@ -97,8 +59,6 @@ ms_series_values(const MsSeriesTable *st)
 {
 	return st->dict.count;
 }
-
-extern uint32 ms_labels_hash(const MsLabelValue *labels, int n);
 
 extern uint32 ms_series_find(const MsArena *a, const MsSeriesTable *st,
 							 const MsLabelValue *labels, int nlabels,

@@ -402,8 +402,13 @@ ms_mixed_is_valid(const MsArena *a, uint32 page, MsTally *count)
 		e->npages > (coarse ? MAX_COARSE_PAGES : 1))
 		return false;
 	all = span_grains(coarse, e->npages);
-	for (i = 0; i < MAP_BITS; i++)
-		used += map[i / 64] >> i % 64 & 1;
+	for (i = 0; i < MAP_WORDS; i++)
+	{
+		uint64		word;
+
+		for (word = map[i]; word != 0; word &= word - 1)
+			used++;
+	}
 	count->slots += (uint32) e->u.mixed.used << grain_shift(coarse);
 	count->dead += head_grains(coarse) << grain_shift(coarse);
 	return next_grain(map, 0, false) >= head_grains(coarse) &&

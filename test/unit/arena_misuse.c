@@ -238,8 +238,8 @@ test_damage(void)
 		for (i = 0; i < (int) sizeof(MsPage); i++)
 		{
 			bool		unused = i == CLS_BYTE &&
-				(page == MS_PAGE_PACKED || page == MS_PAGE_RUN ||
-				 page == MS_PAGE_FREE);
+			(page == MS_PAGE_PACKED || page == MS_PAGE_RUN ||
+			 page == MS_PAGE_FREE);
 
 			/* Where a full span's free objects would begin */
 			unused |= page == MS_PAGE_SPAN &&

@@ -322,7 +322,10 @@ gap(int n, bool packed)
 	start((Size) 256 * 1024 * 1024);
 	for (i = 0; i < n; i++)
 	{
-		/* about the distribution of chunks of 4 h at 15 s: median 107, mean 457 */
+		/*
+		 * about the distribution of chunks of 4 h at 15 s: median 107, mean
+		 * 457
+		 */
 		uint32		size = 40 + rnd(&rng, 140);
 
 		if (rnd(&rng, 100) < 37)
