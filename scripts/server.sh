@@ -14,6 +14,7 @@
 
 run=
 server_background=
+server_starting=no
 
 # Another process that must end with the script.
 server_end_with()
@@ -23,13 +24,18 @@ server_end_with()
 
 server_cleanup()
 {
-	local pid
+	local pid _
 	trap '' INT TERM HUP
 	for pid in $server_background; do
 		kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true
 	done
 	[ -n "$run" ] || return 0
 	cd /
+	# Interrupted while it starts, it may be there only in a moment.
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		[ $server_starting = yes ] && [ ! -e "$run/server/pgdata/postmaster.pid" ] || break
+		sleep 0.1
+	done
 	if [ -e "$run/server/pgdata/postmaster.pid" ]; then
 		server_stop immediate 2>/dev/null ||
 			kill -QUIT "$(head -n 1 "$run/server/pgdata/postmaster.pid")" 2>/dev/null || true
@@ -52,7 +58,9 @@ server_stop()
 
 server_again()
 {
+	server_starting=yes
 	server_do again "$run/server"
+	server_starting=no
 }
 
 sql()
@@ -111,7 +119,9 @@ server_begin()
 		: >"$run/extra.conf"
 	fi
 	chmod 644 "$run/extra.conf"
+	server_starting=yes
 	server_do start "$run/server" "$run/extra.conf"
+	server_starting=no
 	export PATH="$server_bindir:$PATH" PGHOST="$run/server"
 	cd "$run"
 	sql -c 'CREATE EXTENSION memseries'
