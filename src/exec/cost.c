@@ -57,6 +57,25 @@ wanted_columns(const RelOptInfo *rel)
 }
 
 /*
+ * How much a scan without parameters has to go through, in pages of the size
+ * its samples have once decoded.  Compressed, a table is so much smaller than
+ * the work it makes that its own size would say little about how many
+ * processes are worth it.
+ */
+double
+ms_scan_pages(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
+{
+	MsConditions conds;
+	double		sel;
+
+	ms_conditions_sort(root, rel, prel, rel->baserestrictinfo, &conds);
+	conds.labels = list_concat(conds.safe, conds.labels);
+	sel = clauselist_selectivity(root, list_concat(conds.labels, conds.times),
+								 0, JOIN_INNER, NULL);
+	return ceil(rel->tuples * sel * wanted_columns(rel) * sizeof(double) / BLCKSZ);
+}
+
+/*
  * Sets rows and costs of a path of rel, whose param_info, parallel_workers
  * and pathtarget are set.
  */

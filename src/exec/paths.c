@@ -228,7 +228,7 @@ add_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 
 	if (rel->consider_parallel && bms_is_empty(rel->lateral_relids))
 	{
-		int			workers = compute_parallel_worker(rel, rel->pages, -1,
+		int			workers = compute_parallel_worker(rel, ms_scan_pages(root, rel, &prel), -1,
 													  max_parallel_workers_per_gather);
 
 		if (workers > 0)

@@ -79,6 +79,7 @@ extern List *ms_timerange_init(List *clauses, Index relid, AttrNumber time_att, 
 extern bool ms_timerange_eval(List *bounds, ExprContext *econtext, int64 *lo, int64 *hi);
 
 /* cost.c */
+extern double ms_scan_pages(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel);
 extern void ms_scan_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *path);
 
 /* paths.c */
