@@ -36,6 +36,9 @@
 /* Rows of one chunk; the codec allows more, but nothing is gained by it. */
 #define MAX_PIECE_ROWS	(MS_CHUNK_MAX_ROWS / 4)
 
+/* Rows fetched into the cache before they are read. */
+#define AHEAD			8
+
 /* A chunk of so few rows is likely to be extended soon. */
 #define OPEN_ROWS		MS_BLOCK_ROWS
 
@@ -58,8 +61,8 @@ typedef struct RowRef
 /* How far a series has been emptied. */
 typedef struct Progress
 {
-	uint32	   *order;			/* rows by time, duplicates left out; NULL: as they are */
-	uint32		nrows;			/* in that order */
+	uint32	   *order;			/* borrowed; its rows by time, duplicates left out */
+	uint32		nrows;			/* of these */
 	uint32		done;
 	uint32		ahead;			/* done, once the run in hand is written */
 } Progress;
@@ -86,49 +89,68 @@ ms_codec_work(void)
 	return work;
 }
 
+/* The time of the nth row of a series. */
 static inline int64
-time_of(const MsBatch *batch, const MsBatchSeries *s, uint32 row)
+nth_time(const MsBatch *batch, const Progress *p, uint32 n)
 {
-	int64		time;
-
-	memcpy(&time, s->rows + row * batch->row_size, sizeof(int64));
-	return time;
+	return ms_row_time(ms_batch_row(batch, p->order[n]));
 }
 
-static inline uint32
-nth_row(const Progress *p, uint32 n)
-{
-	return p->order ? p->order[n] : n;
-}
-
-/* Brings a series' rows in order. */
+/* Sorts the rows of a series by time; of those with the same time the last one stays. */
 static void
-sort_series(const MsBatch *batch, const MsBatchSeries *s, Progress *p)
+sort_series(const MsBatch *batch, Progress *p)
 {
-	RowRef	   *refs;
+	RowRef	   *refs = MemoryContextAllocHuge(CurrentMemoryContext,
+											  sizeof(RowRef) * (Size) p->nrows);
 	uint32		n = 0;
 
-	memset(p, 0, sizeof(Progress));
-	p->nrows = s->nrows;
-	if (s->sorted)
-		return;
-
-	refs = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(RowRef) * (Size) s->nrows);
-	for (uint32 i = 0; i < s->nrows; i++)
+	for (uint32 i = 0; i < p->nrows; i++)
 	{
-		refs[i].time = time_of(batch, s, i);
-		refs[i].row = i;
+		refs[i].time = nth_time(batch, p, i);
+		refs[i].row = p->order[i];
 	}
-	sort_refs(refs, s->nrows);
-
-	p->order = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(uint32) * (Size) s->nrows);
-	for (uint32 i = 0; i < s->nrows; i++)
+	sort_refs(refs, p->nrows);
+	for (uint32 i = 0; i < p->nrows; i++)
 	{
-		if (i + 1 == s->nrows || refs[i].time != refs[i + 1].time)
+		if (i + 1 == p->nrows || refs[i].time != refs[i + 1].time)
 			p->order[n++] = refs[i].row;
 	}
 	p->nrows = n;
 	pfree(refs);
+}
+
+/* Brings the rows together by series, each series' rows in order. */
+static Progress *
+sort_rows(const MsBatch *batch)
+{
+	uint32	   *order = MemoryContextAllocHuge(CurrentMemoryContext,
+											   sizeof(uint32) * ((Size) batch->nrows + 1));
+	Progress   *progress = MemoryContextAllocHuge(CurrentMemoryContext,
+												  sizeof(Progress) * (Size) batch->nseries);
+	uint32	   *place = order;
+
+	for (uint32 i = 0; i < batch->nseries; i++)
+	{
+		progress[i].order = place;
+		progress[i].nrows = 0;
+		progress[i].done = 0;
+		progress[i].ahead = 0;
+		place += batch->series[i].nrows;
+	}
+	for (uint32 r = 0; r < batch->nrows; r++)
+	{
+		Progress   *p = &progress[batch->row_series[r]];
+
+		p->order[p->nrows++] = r;
+	}
+	for (uint32 i = 0; i < batch->nseries; i++)
+	{
+		if (batch->series[i].sorted)
+			continue;
+		CHECK_FOR_INTERRUPTS();
+		sort_series(batch, &progress[i]);
+	}
+	return progress;
 }
 
 /* Makes room for n rows. */
@@ -176,36 +198,43 @@ init_columns(Columns *c, int ncols)
 
 /* Turns rows from..to-1 of a series, in order, into columns. */
 static void
-fill_columns(const MsBatch *batch, const MsBatchSeries *s, const Progress *p,
-			 uint32 from, uint32 to, Columns *c)
+fill_columns(const MsBatch *batch, const Progress *p, uint32 from, uint32 to, Columns *c)
 {
 	int			ncols = batch->nvalues;
+	bool		any_null = false;
 
 	ensure_columns(c, ncols, to - from);
 	c->rows.nrows = to - from;
-	for (int v = 0; v < ncols; v++)
-		c->rows.nulls[v] = NULL;
-
 	for (uint32 n = from; n < to; n++)
 	{
-		uint32		row = nth_row(p, n);
-		const char *src = s->rows + row * batch->row_size;
-		const double *values = (const double *) (src + sizeof(int64));
+		char	   *row = ms_batch_row(batch, p->order[n]);
+		const double *values = ms_row_values(batch, row);
 
-		memcpy(&c->rows.times[n - from], src, sizeof(int64));
+		/* the rows of a series lie far apart */
+		if (n + AHEAD < to)
+		{
+			const char *next = ms_batch_row(batch, p->order[n + AHEAD]);
+
+			for (Size at = 0; at < batch->row_size + 63; at += 64)
+				__builtin_prefetch(next + at);
+		}
+		c->rows.times[n - from] = ms_row_time(row);
 		for (int v = 0; v < ncols; v++)
 			c->rows.values[v][n - from] = values[v];
+		for (Size w = 0; w < batch->null_size; w += sizeof(uint64))
+			any_null |= *(const uint64 *) (row + sizeof(int64) + w) != 0;
 	}
-	if (s->nulls == NULL)
-		return;
+
 	for (int v = 0; v < ncols; v++)
 	{
 		bool		any = false;
 
+		c->rows.nulls[v] = NULL;
+		if (!any_null)
+			continue;
 		for (uint32 n = from; n < to; n++)
 		{
-			const uint8 *bits = s->nulls + nth_row(p, n) * batch->null_size;
-			bool		isnull = (bits[v / 8] & (1 << (v % 8))) != 0;
+			bool		isnull = ms_row_is_null(ms_batch_row(batch, p->order[n]), v);
 
 			c->nulls[v][n - from] = isnull;
 			any |= isnull;
@@ -213,6 +242,24 @@ fill_columns(const MsBatch *batch, const MsBatchSeries *s, const Progress *p,
 		if (any)
 			c->rows.nulls[v] = c->nulls[v];
 	}
+}
+
+/* The first row of from..to-1 at or after `end`; `to` if there is none. */
+static uint32
+rows_before(const MsBatch *batch, const Progress *p, uint32 from, uint32 to, int64 end)
+{
+	if (from == to || nth_time(batch, p, to - 1) < end)
+		return to;
+	while (from < to)
+	{
+		uint32		mid = from + (to - from) / 2;
+
+		if (nth_time(batch, p, mid) < end)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return from;
 }
 
 /* Encodes the rows of a series that fall before `end` as one piece. */
@@ -223,13 +270,11 @@ make_piece(const MsBatch *batch, const MsBatchSeries *s, Progress *p, int64 end,
 	MemoryContext old;
 	MsLabelValue *labels;
 	uint8	   *data;
-	uint32		to = p->done + 1;
-	uint32		most = Min(p->nrows, p->done + MAX_PIECE_ROWS);
+	uint32		to;
 	Size		len;
 
-	while (to < most && time_of(batch, s, nth_row(p, to)) < end)
-		to++;
-	fill_columns(batch, s, p, p->done, to, c);
+	to = rows_before(batch, p, p->done + 1, Min(p->nrows, p->done + MAX_PIECE_ROWS), end);
+	fill_columns(batch, p, p->done, to, c);
 	p->ahead = to;
 	len = ms_chunk_encode(&c->rows, 0, c->rows.nrows, batch->kinds,
 						  c->rows.nrows < OPEN_ROWS ? MS_CHUNK_OPEN : MS_CHUNK_SEALED,
@@ -285,7 +330,7 @@ oldest_left(const MsBatch *batch, const Progress *progress, int64 *time)
 
 		if (p->done < p->nrows)
 		{
-			int64		t = time_of(batch, &batch->series[i], nth_row(p, p->done));
+			int64		t = nth_time(batch, p, p->done);
 
 			if (!any || t < *time)
 				*time = t;
@@ -302,8 +347,7 @@ flush_rows(MsBatch *batch, uint64 order)
 													 ALLOCSET_DEFAULT_SIZES);
 	MsPieceInput *pieces = MemoryContextAllocHuge(CurrentMemoryContext,
 												  sizeof(MsPieceInput) * (Size) batch->nseries);
-	Progress   *progress = MemoryContextAllocHuge(CurrentMemoryContext,
-												  sizeof(Progress) * (Size) batch->nseries);
+	Progress   *progress = sort_rows(batch);
 	MsRunWriter writer;
 	MsRunInput	input;
 	Columns		columns;
@@ -311,11 +355,6 @@ flush_rows(MsBatch *batch, uint64 order)
 
 	fill_writer(batch, order, &writer);
 	init_columns(&columns, batch->nvalues);
-	for (uint32 i = 0; i < batch->nseries; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		sort_series(batch, &batch->series[i], &progress[i]);
-	}
 
 	while (oldest_left(batch, progress, &time))
 	{
@@ -328,7 +367,7 @@ flush_rows(MsBatch *batch, uint64 order)
 
 			p->ahead = p->done;
 			if (p->done >= p->nrows ||
-				time_of(batch, &batch->series[i], nth_row(p, p->done)) >= input.end)
+				nth_time(batch, p, p->done) >= input.end)
 				continue;
 			CHECK_FOR_INTERRUPTS();
 			make_piece(batch, &batch->series[i], p, input.end, &columns, pieces_cxt,
@@ -401,12 +440,12 @@ ms_batch_flush(MsBatch *batch, uint64 order)
 	MemoryContext cxt;
 	MemoryContext old;
 
-	if (batch->nseries == 0 && batch->nchunks == 0)
+	if (batch->nrows == 0 && batch->nchunks == 0)
 		return;
 	cxt = AllocSetContextCreate(CurrentMemoryContext, "memseries flush",
 								ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(cxt);
-	if (batch->nseries > 0)
+	if (batch->nrows > 0)
 		flush_rows(batch, order);
 	if (batch->nchunks > 0)
 		flush_chunks(batch, order);

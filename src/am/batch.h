@@ -18,19 +18,17 @@
 
 #define MS_NO_ENTRY		PG_UINT32_MAX
 
-/* The rows of one series, in the order they came. */
+/* One series of a batch. */
 typedef struct MsBatchSeries
 {
 	const uint8 *image;			/* owned; labels, each its length and bytes */
+	int64		last_time;		/* of its last row */
 	uint32		image_len;
 	uint32		hash;			/* of the image; local to this backend */
-	int			nlabels;		/* in the image; the rest is as if never stored */
 	uint32		next;			/* the series whose row followed last time */
-	bool		sorted;			/* times strictly ascending */
 	uint32		nrows;
-	uint32		cap;
-	char	   *rows;			/* owned; cap * row_size bytes: time, values */
-	uint8	   *nulls;			/* owned; cap * null_size bytes of bits, or NULL */
+	int16		nlabels;		/* in the image; the rest is as if never stored */
+	bool		sorted;			/* times strictly ascending */
 } MsBatchSeries;
 
 /* A chunk taken over whole (load_table). */
@@ -72,8 +70,8 @@ typedef struct MsBatch
 	int		   *value_att;		/* by ordinal: index of the column, or -1 */
 	uint8	   *kinds;			/* by value ordinal */
 	MsLabelValue *missing;		/* by label ordinal: what absence means */
+	Size		null_size;		/* of a row's null bits; a multiple of 8 */
 	Size		row_size;
-	Size		null_size;
 
 	/* changing */
 	SubTransactionId subid;
@@ -84,8 +82,16 @@ typedef struct MsBatch
 	uint32		age;			/* rows since these were computed */
 
 	MemoryContext cxt;			/* holds all of this; deleted with the batch */
+	char	   *rows;			/* nrows * row_size bytes: time, null bits, values */
+	uint32	   *row_series;		/* by row */
+	uint32		nrows;
+	uint32		rows_cap;
+	uint8	   *probe;			/* image of the row in hand */
+	uint32		probe_len;
+	uint32		probe_cap;
+
 	MemoryContext rows_cxt;		/* holds what follows; reset by a flush */
-	Size		memory;			/* taken in rows_cxt, roughly */
+	Size		memory;			/* of rows and in rows_cxt, roughly */
 	MsBatchSeries *series;
 	uint32		nseries;
 	uint32		series_cap;
@@ -94,10 +100,32 @@ typedef struct MsBatch
 	MsBatchChunk *chunks;
 	uint32		nchunks;
 	uint32		chunks_cap;
-	uint8	   *probe;			/* owned; image of the row in hand */
-	uint32		probe_len;
-	uint32		probe_cap;
 } MsBatch;
+
+/* A row's parts. */
+static inline char *
+ms_batch_row(const MsBatch *batch, uint32 row)
+{
+	return batch->rows + (Size) row * batch->row_size;
+}
+
+static inline int64
+ms_row_time(const char *row)
+{
+	return *(const int64 *) row;
+}
+
+static inline bool
+ms_row_is_null(const char *row, int v)
+{
+	return (((const uint64 *) (row + sizeof(int64)))[v / 64] & (UINT64CONST(1) << (v % 64))) != 0;
+}
+
+static inline double *
+ms_row_values(const MsBatch *batch, char *row)
+{
+	return (double *) (row + sizeof(int64) + batch->null_size);
+}
 
 /* write.c */
 extern MsBatch *ms_batches;		/* of this backend's transaction */

@@ -336,7 +336,7 @@ ms_write_chunk(Relation rel, const MsLabelValue *labels, int nlabels,
 	ms_window_bounds(batch->table, tmin, &start, &end);
 	if (tmax < end)
 	{
-		if (batch->nseries > 0)
+		if (batch->nrows > 0)
 			ms_batch_flush(batch, MS_ORDER_PENDING);
 		if (!ms_batch_accepts(batch, tmin, nrows) ||
 			!ms_batch_accepts(batch, tmax, nrows))

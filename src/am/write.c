@@ -26,9 +26,10 @@
  * of users (refuse.c's executor hook), and COPY (ddl.c); and, where triggers may
  * look at the table, at every change of the command id.
  *
- * Within a series rows lie one after the other as they came: appending touches
- * one or two cache lines, which is what counts with many series.  They are
- * turned into columns when they are encoded.
+ * Rows lie one after the other as they came, each with the number of its series.
+ * Writing each to a place of its series would save the sorting later, but with a
+ * thousand series every row would wait for memory; one stream does not.  They are
+ * brought together by series, and turned into columns, when they are encoded.
  *
  * A row's series is found by the image of its labels: for each label ordinal
  * the length and the bytes.  Samples mostly come in the same order of series
@@ -70,6 +71,7 @@ typedef struct SeriesHashEntry
 #define PROBE	MS_NO_ENTRY		/* stands for the image in batch->probe */
 
 static bool same_image(const MsBatch *batch, uint32 a, uint32 b);
+static inline char *new_row(MsBatch *batch, uint32 series, int64 time);
 
 #define SH_PREFIX series
 #define SH_ELEMENT_TYPE SeriesHashEntry
@@ -151,8 +153,8 @@ map_columns(MsBatch *batch, TupleDesc tupdesc)
 			batch->kinds[col->ordinal] = col->kind;
 		}
 	}
-	batch->row_size = sizeof(int64) + sizeof(double) * batch->nvalues;
-	batch->null_size = (batch->nvalues + 7) / 8;
+	batch->null_size = (batch->nvalues + 63) / 64 * sizeof(uint64);
+	batch->row_size = sizeof(int64) + batch->null_size + sizeof(double) * batch->nvalues;
 }
 
 /* Looks at settings and clock again. */
@@ -245,12 +247,31 @@ ms_batch_forget(MsBatch *batch)
 	MemoryContextDelete(batch->cxt);
 }
 
-/* Empties a batch, keeping it for the rows to come. */
+/* Gives back the rows' memory of an empty batch. */
+static void
+free_rows(MsBatch *batch)
+{
+	if (batch->rows == NULL)
+		return;
+	pfree(batch->rows);
+	pfree(batch->row_series);
+	batch->rows = NULL;
+	batch->row_series = NULL;
+	batch->rows_cap = 0;
+}
+
+/*
+ * Empties a batch, keeping it for the rows to come.  That in use keeps its memory,
+ * too: to have the kernel clear it again and again is a good part of a bulk load.
+ */
 void
 ms_batch_reset(MsBatch *batch)
 {
 	MemoryContextReset(batch->rows_cxt);
 	batch->memory = 0;
+	batch->nrows = 0;
+	if (batch != last_batch)
+		free_rows(batch);
 	batch->series = NULL;
 	batch->nseries = batch->series_cap = 0;
 	batch->hash = NULL;
@@ -264,31 +285,27 @@ static void
 merge_batches(MsBatch *into, MsBatch *from)
 {
 	MsLabelValue *labels = palloc(sizeof(MsLabelValue) * (from->nlabels + 1));
-	bool	   *nulls = palloc(sizeof(bool) * (from->nvalues + 1));
+	uint32	   *series = palloc_extended(sizeof(uint32) * ((Size) from->nseries + 1),
+										 MCXT_ALLOC_HUGE);
 
 	for (uint32 i = 0; i < from->nseries; i++)
 	{
-		MsBatchSeries *s = &from->series[i];
+		const MsBatchSeries *s = &from->series[i];
 		int			nlabels = ms_batch_image_labels(s->image, s->image_len, labels);
-		uint32		series = ms_batch_series(into, labels, nlabels);
 
-		for (uint32 r = 0; r < s->nrows; r++)
-		{
-			int64		time;
-			char	   *row = s->rows + r * from->row_size;
+		series[i] = ms_batch_series(into, labels, nlabels);
+	}
+	for (uint32 r = 0; r < from->nrows; r++)
+	{
+		char	   *row = ms_batch_row(from, r);
 
-			for (int v = 0; v < from->nvalues; v++)
-				nulls[v] = s->nulls &&
-					(s->nulls[r * from->null_size + v / 8] & (1 << (v % 8))) != 0;
-			memcpy(&time, row, sizeof(int64));
-			ms_batch_append(into, series, time,
-							(double *) (row + sizeof(int64)), nulls);
-		}
+		memcpy(new_row(into, series[from->row_series[r]], ms_row_time(row)), row,
+			   from->row_size);
 	}
 	into->cid = Max(into->cid, from->cid);
 	ms_batch_forget(from);
 	pfree(labels);
-	pfree(nulls);
+	pfree(series);
 }
 
 static bool
@@ -345,6 +362,8 @@ ms_batch_for(Relation rel, CommandId cid)
 
 	/* A new command: columns, settings, anything may have changed. */
 	desc = ms_reldesc_for_write(rel);
+	if (last_batch != NULL && last_batch->nrows == 0)
+		free_rows(last_batch);
 	batch = find_batch(&key);
 	if (batch != NULL && !same_columns(batch->desc, desc))
 	{
@@ -537,7 +556,7 @@ add_series(MsBatch *batch, int nlabels, uint32 hash)
 	s->image = image;
 	s->image_len = batch->probe_len;
 	s->hash = hash;
-	s->nlabels = nlabels;
+	s->nlabels = (int16) nlabels;
 	s->next = MS_NO_ENTRY;
 	s->sorted = true;
 
@@ -640,12 +659,77 @@ probe_add_datum(MsBatch *batch, Relation rel, int i, Datum value, MsLabelValue *
 	}
 }
 
+/* Is the datum's image these bytes?  May say no for unusual datums. */
+static inline bool
+datum_has_image(Form_pg_attribute att, Datum value, const uint8 *bytes, uint32 len)
+{
+	if (att->attlen == -1)
+	{
+		const struct varlena *varlena = (const struct varlena *) DatumGetPointer(value);
+
+		return !VARATT_IS_EXTERNAL(varlena) && !VARATT_IS_COMPRESSED(varlena) &&
+			VARSIZE_ANY_EXHDR(varlena) == len &&
+			memcmp(VARDATA_ANY(varlena), bytes, len) == 0;
+	}
+	if (att->attbyval)
+	{
+		MsLabelValue label = {.bytes = bytes,.len = len};
+
+		return ms_label_to_datum(att, &label) == value;
+	}
+	return false;
+}
+
+/*
+ * Is the row one of this series?  May say no for unusual rows.  The row's labels
+ * are compared where they are: a probe built of them first would be read before
+ * its bytes have reached the cache, which takes longer than all the rest.
+ */
+static bool
+row_is_of(const MsBatch *batch, TupleDesc tupdesc, TupleTableSlot *slot,
+		  const MsBatchSeries *s)
+{
+	const uint8 *p = s->image;
+
+	for (int i = 0; i < batch->nlabels; i++)
+	{
+		int			att = batch->label_att[i];
+		bool		isnull = att < 0 || slot->tts_isnull[att];
+		uint32		mark = NULL_LABEL;
+
+		if (i < s->nlabels)
+		{
+			memcpy(&mark, p, sizeof(uint32));
+			p += sizeof(uint32);
+		}
+		else if (!batch->missing[i].isnull)
+			return false;
+		if (isnull != (mark == NULL_LABEL))
+			return false;
+		if (isnull)
+			continue;
+		if (!datum_has_image(TupleDescAttr(tupdesc, att), slot->tts_values[att], p, mark))
+			return false;
+		p += mark;
+	}
+	return true;
+}
+
 /* The series of a row. */
 static uint32
 row_series(MsBatch *batch, Relation rel, TupleTableSlot *slot)
 {
 	uint32		keep_len = 0;
 	int			keep = 0;
+
+	if (batch->last != MS_NO_ENTRY)
+	{
+		uint32		next = batch->series[batch->last].next;
+
+		if (next != MS_NO_ENTRY &&
+			row_is_of(batch, RelationGetDescr(rel), slot, &batch->series[next]))
+			return batch->last = next;
+	}
 
 	batch->probe_len = 0;
 	for (int i = 0; i < batch->nlabels; i++)
@@ -674,68 +758,50 @@ row_series(MsBatch *batch, Relation rel, TupleTableSlot *slot)
 
 /* ---- rows ---- */
 
-/* Makes room for one more row of a series. */
+/* Makes room for more rows. */
 static void
-grow_series(MsBatch *batch, MsBatchSeries *s)
+grow_rows(MsBatch *batch)
 {
-	Size		size;
-	uint32		cap;
+	uint32		cap = Max(16, batch->rows_cap * 2);
 
-	if (s->cap == 0)
-		size = pg_nextpower2_size_t(Max(batch->row_size, 128));
-	else
-		size = pg_nextpower2_size_t(s->cap * batch->row_size) * 2;
-	cap = size / batch->row_size;
-	if (s->rows == NULL)
-		s->rows = MemoryContextAllocHuge(batch->rows_cxt, size);
-	else
-		s->rows = repalloc_huge(s->rows, size);
-	batch->memory += size - s->cap * batch->row_size;
-	if (s->nulls)
+	if (batch->rows == NULL)
 	{
-		s->nulls = repalloc_huge(s->nulls, cap * batch->null_size);
-		memset(s->nulls + s->cap * batch->null_size, 0, (cap - s->cap) * batch->null_size);
-		batch->memory += (cap - s->cap) * batch->null_size;
+		batch->rows = MemoryContextAllocHuge(batch->cxt, batch->row_size * cap);
+		batch->row_series = MemoryContextAllocHuge(batch->cxt, sizeof(uint32) * cap);
 	}
-	s->cap = cap;
+	else
+	{
+		batch->rows = repalloc_huge(batch->rows, batch->row_size * cap);
+		batch->row_series = repalloc_huge(batch->row_series, sizeof(uint32) * (Size) cap);
+	}
+	batch->rows_cap = cap;
 }
 
-/* Marks a value of the row being appended as NULL. */
-static void
-set_null(MsBatch *batch, MsBatchSeries *s, int v)
+/* One more row of the series; its time is set, and no value is null. */
+static inline char *
+new_row(MsBatch *batch, uint32 series, int64 time)
 {
-	if (s->nulls == NULL)
-	{
-		Size		size = s->cap * batch->null_size;
-
-		s->nulls = MemoryContextAllocHuge(batch->rows_cxt, size);
-		memset(s->nulls, 0, size);
-		batch->memory += size;
-	}
-	s->nulls[s->nrows * batch->null_size + v / 8] |= 1 << (v % 8);
-}
-
-/* Where the next row of the series goes; its time is set. */
-static inline double *
-new_row(MsBatch *batch, MsBatchSeries *s, int64 time)
-{
+	MsBatchSeries *s = &batch->series[series];
 	char	   *row;
 
-	if (unlikely(s->nrows == s->cap))
-		grow_series(batch, s);
-	row = s->rows + s->nrows * batch->row_size;
-	if (s->nrows > 0)
-	{
-		int64		last;
+	if (unlikely(batch->nrows == batch->rows_cap))
+		grow_rows(batch);
+	if (time <= s->last_time && s->nrows > 0)
+		s->sorted = false;
+	s->last_time = time;
+	s->nrows++;
+	row = ms_batch_row(batch, batch->nrows);
+	batch->row_series[batch->nrows++] = series;
+	batch->memory += batch->row_size + sizeof(uint32);
+	*(int64 *) row = time;
+	memset(row + sizeof(int64), 0, batch->null_size);
+	return row;
+}
 
-		memcpy(&last, row - batch->row_size, sizeof(int64));
-		if (time <= last)
-			s->sorted = false;
-	}
-	if (s->nulls)				/* may be left from a row that was not finished */
-		memset(s->nulls + s->nrows * batch->null_size, 0, batch->null_size);
-	memcpy(row, &time, sizeof(int64));
-	return (double *) (row + sizeof(int64));
+static inline void
+set_null(char *row, int v)
+{
+	((uint64 *) (row + sizeof(int64)))[v / 64] |= UINT64CONST(1) << (v % 64);
 }
 
 /* Appends one row to a series, from values by ordinal. */
@@ -743,24 +809,23 @@ void
 ms_batch_append(MsBatch *batch, uint32 series, int64 time,
 				const double *values, const bool *nulls)
 {
-	MsBatchSeries *s = &batch->series[series];
-	double	   *row = new_row(batch, s, time);
+	char	   *row = new_row(batch, series, time);
+	double	   *dst = ms_row_values(batch, row);
 
 	for (int v = 0; v < batch->nvalues; v++)
 	{
-		row[v] = values[v];
+		dst[v] = values[v];
 		if (nulls && nulls[v])
-			set_null(batch, s, v);
+			set_null(row, v);
 	}
-	s->nrows++;
 }
 
 /* Appends the row in the slot, whose series is known. */
 static void
 append_row(MsBatch *batch, uint32 series, int64 time, TupleTableSlot *slot)
 {
-	MsBatchSeries *s = &batch->series[series];
-	double	   *row = new_row(batch, s, time);
+	char	   *row = new_row(batch, series, time);
+	double	   *dst = ms_row_values(batch, row);
 
 	for (int v = 0; v < batch->nvalues; v++)
 	{
@@ -768,15 +833,14 @@ append_row(MsBatch *batch, uint32 series, int64 time, TupleTableSlot *slot)
 
 		if (unlikely(att < 0 || slot->tts_isnull[att]))
 		{
-			row[v] = 0;
-			set_null(batch, s, v);
+			dst[v] = 0;
+			set_null(row, v);
 		}
 		else if (batch->kinds[v] == MS_FLOAT8)
-			row[v] = DatumGetFloat8(slot->tts_values[att]);
+			dst[v] = DatumGetFloat8(slot->tts_values[att]);
 		else
-			row[v] = ms_float4_widen(DatumGetFloat4(slot->tts_values[att]));
+			dst[v] = ms_float4_widen(DatumGetFloat4(slot->tts_values[att]));
 	}
-	s->nrows++;
 }
 
 void
@@ -796,11 +860,9 @@ ms_write_row(Relation rel, TupleTableSlot *slot, CommandId cid)
 
 	if (likely(ms_batch_accepts(batch, time, 1)))
 	{
-		Size		before = batch->memory;
-
 		append_row(batch, row_series(batch, rel, slot), time, slot);
 		pgstat_count_heap_insert(rel, 1);
-		if (batch->memory != before)
+		if (unlikely(batch->nrows % 64 == 0))
 			ms_batch_check_memory();
 	}
 	slot->tts_tableOid = RelationGetRelid(rel);
@@ -812,7 +874,7 @@ ms_write_pending(const MsTableKey *key)
 {
 	for (MsBatch *batch = ms_batches; batch != NULL; batch = batch->next)
 	{
-		if ((batch->nseries > 0 || batch->nchunks > 0) &&
+		if ((batch->nrows > 0 || batch->nchunks > 0) &&
 			(key == NULL || memcmp(&batch->key, key, sizeof(MsTableKey)) == 0))
 			return true;
 	}
