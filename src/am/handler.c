@@ -29,11 +29,13 @@
 #include "am/batch.h"
 #include "am/configure.h"
 #include "am/options.h"
-#include "exec/exec.h"
+#include "am/refetch.h"
 
 PG_FUNCTION_INFO_V1(ms_table_handler);
 
 static TupleTableSlotOps slot_ops;
+
+ms_refetch_function ms_refetch_hook = NULL;
 
 /* ---- slots ---- */
 
@@ -67,7 +69,7 @@ tuple_fetch_row_version(Relation rel, ItemPointer tid, Snapshot snapshot,
 	 * changed a row there meanwhile, wants to look at our row again.  Custom
 	 * scans can do that.
 	 */
-	if (ms_refetch_row(rel, tid, slot))
+	if (ms_refetch_hook && ms_refetch_hook(rel, tid, slot))
 		return true;
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),

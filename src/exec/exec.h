@@ -8,9 +8,6 @@
 #ifndef MS_EXEC_H
 #define MS_EXEC_H
 
-#include "executor/tuptable.h"
-#include "utils/rel.h"
-
 /*
  * memseries.enable_customscan: whether the planner considers the custom
  * scan.  Off, the same queries run as plain scans with the same answers; a
@@ -23,12 +20,5 @@ extern bool ms_enable_customscan;
  * _PG_init.  Takes no locks.
  */
 extern void ms_exec_init(void);
-
-/*
- * Puts the row that a custom scan of a query still running handed out under
- * this tid into a slot of any kind; false if there is none.  Takes table->lock
- * shared.
- */
-extern bool ms_refetch_row(Relation rel, ItemPointer tid, TupleTableSlot *slot);
 
 #endif							/* MS_EXEC_H */

@@ -40,6 +40,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "am/refetch.h"
 #include "am/serial.h"
 #include "am/write.h"
 #include "exec/exec.h"
@@ -376,5 +377,6 @@ void
 ms_exec_init(void)
 {
 	RegisterCustomScanMethods(&ms_scan_methods);
+	ms_refetch_hook = ms_refetch_row;
 	ms_paths_init();
 }

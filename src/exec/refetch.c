@@ -29,7 +29,6 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-#include "exec/exec.h"
 #include "exec/scan.h"
 
 #define ROWS_PER_BATCH	32768	/* offset numbers have 16 bits */
@@ -202,7 +201,7 @@ read_row(Relation rel, const MsRefetch *refetch, const Batch *batch, int row)
 	return tuple;
 }
 
-/* See exec.h. */
+/* See am/refetch.h.  Takes table->lock shared. */
 bool
 ms_refetch_row(Relation rel, ItemPointer tid, TupleTableSlot *slot)
 {

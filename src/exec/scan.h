@@ -198,6 +198,7 @@ extern void ms_scan_initialize_worker(CustomScanState *node, shm_toc *toc, void 
 extern void ms_scan_shutdown(CustomScanState *node);
 
 /* refetch.c */
+extern bool ms_refetch_row(Relation rel, ItemPointer tid, TupleTableSlot *slot);
 extern MsRefetch *ms_refetch_begin(EState *estate, Oid relid);
 extern void ms_refetch_tid(MsRefetch *refetch, MsTable *table, uint32 sid,
 						   const MsRows *rows, int row, ItemPointer tid);

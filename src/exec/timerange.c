@@ -39,11 +39,15 @@ struct MsTimeBound
 	ExprState  *expr;
 };
 
+/* Is this the time?  Its type may be a domain. */
 static bool
 is_time_column(Node *node, Index relid, AttrNumber time_att)
 {
-	Var		   *var = (Var *) node;
+	Var		   *var;
 
+	while (IsA(node, RelabelType))
+		node = (Node *) ((RelabelType *) node)->arg;
+	var = (Var *) node;
 	return IsA(node, Var) && var->varno == (int) relid &&
 		var->varattno == time_att && var->varlevelsup == 0;
 }

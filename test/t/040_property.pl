@@ -178,7 +178,7 @@ sub insert_series
 	my @columns = (names(@{ $t->{labels} }), 'ts', names(@{ $t->{values} }));
 	my @labels = map { my $v = label_value($_); "$v\::$_->{type}" } @{ $t->{labels} };
 	my $step = any(1, 10, 15, 60);
-	my $n = any(10, 100, 300, 700);
+	my $n = any(10, 100, 300, 700, 2000);
 	my $start = time_literal();
 	my @values = map {
 		any('42', "round((sin(i * 0.1) * 100)::numeric, 2)::float8",
@@ -512,7 +512,8 @@ foreach my $round (1 .. $rounds)
 	%asked = ();
 
 	my $t = new_table($round);
-	my $script = "SET timezone = '" . any('UTC', 'America/New_York', 'Asia/Kolkata') . "';\n" . $t->{ddl};
+	my $script = "SET timezone = '" . any('UTC', 'America/New_York', 'Asia/Kolkata') . "';\n"
+	  . "SET memseries.batch_memory = '" . any('64kB', '32MB') . "';\n" . $t->{ddl};
 	foreach (1 .. between(5, 25))
 	{
 		$script .= chance(0.08) ? alter_table($t) : transaction($t);
