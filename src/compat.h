@@ -112,13 +112,11 @@ ms_relation_locked_exclusively(Oid relid)
 #define ms_attribute_is_virtual(att)	((void) (att), false)
 #endif
 
-/* 17 gave LogLogicalMessage() a parameter: whether to flush */
+/* 17 moved a process's local transaction id */
 #if PG_VERSION_NUM >= 170000
-#define ms_log_message(prefix, message, size) \
-	LogLogicalMessage(prefix, message, size, false, false)
+#define ms_my_lxid				(MyProc->vxid.lxid)
 #else
-#define ms_log_message(prefix, message, size) \
-	LogLogicalMessage(prefix, message, size, false)
+#define ms_my_lxid				(MyProc->lxid)
 #endif
 
 /* 17 renamed the structure that tells the oldest xid the commit log knows */

@@ -17,7 +17,7 @@
 #include "am/am.h"
 #include "exec/exec.h"
 #include "guc.h"
-#include "store/shmem.h"
+#include "store/wal.h"
 #include "worker/worker.h"
 
 PG_MODULE_MAGIC;
@@ -58,6 +58,7 @@ _PG_init(void)
 	shmem_request_hook = request_shmem;
 	next_shmem_startup_hook = shmem_startup_hook;
 	shmem_startup_hook = startup_shmem;
+	ms_wal_init();
 	ms_am_init();
 	ms_exec_init();
 	ms_worker_init();

@@ -238,7 +238,8 @@ ms_reldesc_create_table(Relation rel, const MsTableKey *key)
 		if (col.role != MS_ROLE_NONE)
 			slots[nslots++] = slot_of_column(tupdesc, i, &col);
 	}
-	table = ms_table_create(key, &config, slots, nslots);
+	table = ms_table_create(key, &config, slots, nslots,
+							rel->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT);
 	pfree(slots);
 	return table;
 }

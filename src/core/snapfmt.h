@@ -131,6 +131,7 @@ typedef struct MsSnapWindow
 	uint32		max_series;
 	uint8		on_full;
 	uint8		on_out_of_range;
+	bool		logged;
 
 	/* What follows in the file. */
 	uint32		nchunks;

@@ -39,6 +39,7 @@
 #include "core/snapfmt.h"
 
 #define FLAG_SEALED		0x1
+#define FLAG_LOGGED		2
 #define FLAG_MISSING	0x1
 
 /* A varint of at most "max"; what is larger is malformed. */
@@ -83,7 +84,7 @@ ms_snap_put_window(uint8 *dst, const MsSnapWindow *w, const MsSnapSlot *slots)
 	p = ms_put_varint(p, w->rel);
 	p = ms_put_varint(p, ms_zigzag((uint64) w->start));
 	p = ms_put_varint(p, (uint64) w->end - (uint64) w->start);
-	p = ms_put_varint(p, w->sealed ? FLAG_SEALED : 0);
+	p = ms_put_varint(p, (w->sealed ? FLAG_SEALED : 0) | (w->logged ? FLAG_LOGGED : 0));
 	p = ms_put_varint(p, w->lsn);
 	p = ms_put_varint(p, w->round);
 	p = ms_put_varint(p, (uint64) w->chunk_interval);
@@ -118,6 +119,7 @@ bool
 ms_snap_get_window(MsReader *r, MsSnapWindow *w)
 {
 	uint64		span;
+	uint64		flags;
 
 	memset(w, 0, sizeof(*w));
 	w->spc = get_limited(r, PG_UINT32_MAX);
@@ -126,7 +128,9 @@ ms_snap_get_window(MsReader *r, MsSnapWindow *w)
 	w->start = get_signed(r);
 	span = ms_get_varint(r);
 	w->end = (int64) ((uint64) w->start + span);
-	w->sealed = (get_limited(r, FLAG_SEALED) & FLAG_SEALED) != 0;
+	flags = get_limited(r, FLAG_SEALED | FLAG_LOGGED);
+	w->sealed = (flags & FLAG_SEALED) != 0;
+	w->logged = (flags & FLAG_LOGGED) != 0;
 	w->lsn = ms_get_varint(r);
 	w->round = ms_get_varint(r);
 	w->chunk_interval = get_limited(r, PG_INT64_MAX);

@@ -35,6 +35,8 @@
 
 #include "access/transam.h"
 #include "access/xact.h"
+#include "access/xlog.h"
+#include "access/xlogutils.h"
 #include "miscadmin.h"
 #include "nodes/bitmapset.h"
 #include "storage/procarray.h"
@@ -53,20 +55,36 @@ typedef enum RunFate
 	FATE_RUNNING
 } RunFate;
 
+/*
+ * In recovery without hot standby: no snapshots, but also no knowledge of what
+ * is in progress; a transaction has committed, or may still do so.
+ */
+static bool
+nobody_reads(void)
+{
+	return InRecovery && standbyState == STANDBY_DISABLED;
+}
+
 static RunFate
 run_fate(MsRun *run, TransactionId horizon)
 {
 	uint32		hint = pg_atomic_read_u32(&run->hint);
-	bool		settled = TransactionIdPrecedes(run->xid, horizon);
+	bool		settled;
 
 	if (hint == MS_HINT_ABORTED)
 		return FATE_DEAD;
+	if (nobody_reads())
+		return TransactionIdDidCommit(run->xid) ? FATE_FOLDABLE : FATE_RUNNING;
+	settled = TransactionIdPrecedes(run->xid, horizon);
 	if (hint == MS_HINT_NONE)
 	{
 		if (!settled && TransactionIdIsInProgress(run->xid))
 			return FATE_RUNNING;
 		if (!TransactionIdDidCommit(run->xid))
 		{
+			/* a standby may not have heard of a subtransaction yet */
+			if (!settled && RecoveryInProgress())
+				return FATE_RUNNING;
 			pg_atomic_write_u32(&run->hint, MS_HINT_ABORTED);
 			return FATE_DEAD;
 		}
@@ -587,7 +605,8 @@ ms_fold_table(MsTable *table, uint64 max_pieces, MsMaintainStats *stats)
 	if (!table->in_use || table->nruns == 0)
 		return;
 
-	horizon = GetOldestNonRemovableTransactionId(NULL);
+	horizon = nobody_reads() ? InvalidTransactionId :
+		GetOldestNonRemovableTransactionId(NULL);
 	work = ms_foldwork_create(table);
 	while (!stats->more && (window = ms_window_walk(table, &t)) != NULL)
 	{

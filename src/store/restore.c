@@ -422,6 +422,10 @@ drop_expired(Candidate *files, int n, MsSnapshotStats *stats)
 	TimestampTz now = GetCurrentTimestamp();
 	int			kept = 0;
 
+	/* in recovery it is replay that says what has expired */
+	if (RecoveryInProgress())
+		return n;
+
 	for (int i = 0; i < n; i++)
 	{
 		if (files[i].head.end <= ms_config_horizon(&files[i].config, now))
@@ -477,7 +481,8 @@ restore_table(Restore *restore, MsReader *reader, int nslots)
 
 	if (!read_slots(restore, reader, slots, nslots))
 		return false;
-	restore->table = ms_table_create(&file->name.key, &file->config, slots, nslots);
+	restore->table = ms_table_create(&file->name.key, &file->config, slots, nslots,
+									 file->head.logged);
 	nhave = ms_table_get_slots(restore->table, have, MS_MAX_SLOTS);
 	for (int i = 0; i < Min(nhave, nslots); i++)
 		if (!same_slot(&slots[i], &have[i]))
@@ -669,9 +674,10 @@ xid_is_known(TransactionId xid)
 {
 	if (!TransactionIdIsNormal(xid))
 		return xid == FrozenTransactionId;
-	/* in recovery, records of it may still be to come */
-	if (!RecoveryInProgress() &&
-		TransactionIdFollowsOrEquals(xid, ReadNextTransactionId()))
+	/* in recovery, records of it may still be to come, also of its commit */
+	if (RecoveryInProgress())
+		return true;
+	if (TransactionIdFollowsOrEquals(xid, ReadNextTransactionId()))
 		return false;
 	return TransactionIdFollowsOrEquals(xid, ms_oldest_clog_xid());
 }
@@ -996,7 +1002,7 @@ ms_snapshot_restore(bool (*stop) (void), MsSnapshotStats *stats)
 		MemoryContextSwitchTo(cxt);
 		MemoryContextReset(file_cxt);
 		ms_worker_progress(MS_GUARD, stats->bytes);
-		stopped = stop();
+		stopped = stop != NULL && stop();
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(cxt);

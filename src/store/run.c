@@ -21,13 +21,14 @@
 
 #include "access/transam.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "miscadmin.h"
 #include "storage/procarray.h"
 #include "utils/snapmgr.h"
 
 #include "core/chunk.h"
 #include "store/maintain.h"
-#include "store/run.h"
+#include "store/wal.h"
 
 /* A table with this much unfolded makes its writers wake the keeper, ... */
 #define WAKE_RUNS			1024
@@ -92,7 +93,7 @@ ms_run_next_piece(MsPiece *piece)
  * exclusively.
  */
 static bool
-resolve_series(MsTable *table, const MsPieceInput *input, uint32 *sid,
+resolve_series(MsTable *table, const MsPieceInput *input, int flags, uint32 *sid,
 			   bool *added, MsAppendResult *result)
 {
 	MsArena    *arena = ms_store->arena;
@@ -102,13 +103,14 @@ resolve_series(MsTable *table, const MsPieceInput *input, uint32 *sid,
 						  input->hash);
 	if (*sid != MS_NO_SERIES)
 		return true;
-	if (ms_series_count(&table->series) >= table->config.max_series)
+	if (ms_series_count(&table->series) >= table->config.max_series &&
+		(flags & MS_ALLOC_RESERVE) == 0)
 	{
 		*result = MS_APPEND_MAX_SERIES;
 		return false;
 	}
 	*sid = ms_series_add(arena, &table->group, &table->series, input->labels,
-						 input->nlabels, input->hash, 0);
+						 input->nlabels, input->hash, flags);
 	if (*sid == MS_NO_SERIES)
 		*result = MS_APPEND_FULL;
 	*added = *sid != MS_NO_SERIES;
@@ -135,7 +137,7 @@ release_added(MsTable *table, MsRun *run, int n)
  */
 static bool
 fill_run(MsTable *table, MsWindow *window, MsRun *run, const MsRunWriter *writer,
-		 const MsRunInput *input, MsAppendResult *result)
+		 const MsRunInput *input, int flags, MsAppendResult *result)
 {
 	MsPiece    *piece = first_piece(run);
 
@@ -153,7 +155,7 @@ fill_run(MsTable *table, MsWindow *window, MsRun *run, const MsRunWriter *writer
 		uint32		sid;
 		bool		added;
 
-		if (!resolve_series(table, in, &sid, &added, result))
+		if (!resolve_series(table, in, flags, &sid, &added, result))
 		{
 			release_added(table, run, i);
 			return false;
@@ -164,7 +166,7 @@ fill_run(MsTable *table, MsWindow *window, MsRun *run, const MsRunWriter *writer
 		piece->kind = in->kind;
 		piece->len = in->len;
 		memcpy(piece->data, in->data, in->len);
-		if (ms_entry_ensure_locked(window, sid, 0) == NULL)
+		if (ms_entry_ensure_locked(window, sid, flags) == NULL)
 		{
 			release_added(table, run, i + 1);
 			*result = MS_APPEND_FULL;
@@ -232,47 +234,126 @@ ms_run_free_locked(MsTable *table, MsWindow *window, MsRun *run)
 	ms_arena_free(arena, &window->group, ms_ref(arena, run), run->size);
 }
 
-/* See run.h.  The two halves described at the top. */
-MsAppendResult
-ms_run_append(MsTable *table, const MsRunWriter *writer, const MsRunInput *input)
+/*
+ * The first half: everything that can fail.  Caller holds table->lock
+ * exclusively.
+ */
+static MsAppendResult
+prepare_run_locked(MsTable *table, const MsRunWriter *writer, const MsRunInput *input,
+				   int flags, MsWindow **window, MsRun **run)
 {
 	MsArena    *arena = ms_store->arena;
 	MsAppendResult result = MS_APPEND_OK;
-	MsWindow   *window;
 	Size		size = run_header_size();
+	MsRef		ref;
 
 	for (int i = 0; i < input->npieces; i++)
 		size += piece_size(input->pieces[i].len);
+	if (size > PG_UINT32_MAX)
+		return MS_APPEND_FULL;
+	*window = ms_window_find_locked(table, input->start);
+	if (*window == NULL)
+		*window = ms_window_create_locked(table, input->start, input->end, flags);
+	if (*window == NULL)
+		return ms_window_fits_locked(table, input->start, input->end) ?
+			MS_APPEND_FULL : MS_APPEND_MOVED;
+	if ((*window)->start != input->start || (*window)->end != input->end)
+		return MS_APPEND_MOVED;
+
+	ref = ms_arena_alloc(arena, &(*window)->group, size, flags);
+	if (ref == 0)
+		return MS_APPEND_FULL;
+	*run = ms_ptr(arena, ref);
+	if (!fill_run(table, *window, *run, writer, input, flags, &result))
+	{
+		ms_arena_free(arena, &(*window)->group, ref, size);
+		return result;
+	}
+	(*run)->size = size;
+	(*run)->order = writer->order;
+	return MS_APPEND_OK;
+}
+
+/*
+ * The second half for a logged table: from the record on nothing may fail.
+ * Settings and slots are logged first if no record since the last checkpoint
+ * began has them (see wal.c).
+ */
+static void
+log_and_link_locked(MsTable *table, MsWindow *window, MsRun *run, char *pieces, Size len)
+{
+	START_CRIT_SECTION();
+	if (table->logged_at <= GetRedoRecPtr())
+		table->logged_at = ms_wal_table(table);
+	window->lsn = ms_wal_run(table, window, run, pieces, len);
+	ms_run_link_locked(table, window, run);
+	END_CRIT_SECTION();
+}
+
+/* See run.h.  ERROR only before anything is changed, if memory for the record cannot be had. */
+MsAppendResult
+ms_run_append(MsTable *table, const MsRunWriter *writer, const MsRunInput *input)
+{
+	MsAppendResult result;
+	MsWindow   *window;
+	MsRun	   *run;
+	char	   *pieces = NULL;
+	Size		len = 0;
+
+	if (table->logged)
+		pieces = ms_wal_encode_pieces(input, &len);
 
 	ms_lock(table->lock, MS_RANK_TABLE);
 
 	/* The guard closes the gate while holding this lock in every table. */
-	if (pg_atomic_read_u32(&ms_store->state) == MS_STORE_CLOSED)
+	if (pg_atomic_read_u32(&ms_store->state) != MS_STORE_READY)
 		result = MS_APPEND_CLOSED;
-	else if ((window = ms_window_ensure_locked(table, input->start, 0)) == NULL ||
-			 size > PG_UINT32_MAX)
-		result = MS_APPEND_FULL;
-	else if (window->start != input->start || window->end != input->end)
-		result = MS_APPEND_MOVED;
 	else
+		result = prepare_run_locked(table, writer, input, 0, &window, &run);
+	if (result == MS_APPEND_OK)
 	{
-		MsRef		ref = ms_arena_alloc(arena, &window->group, size, 0);
-		MsRun	   *run = ref != 0 ? ms_ptr(arena, ref) : NULL;
-
-		if (run == NULL)
-			result = MS_APPEND_FULL;
-		else if (!fill_run(table, window, run, writer, input, &result))
-			ms_arena_free(arena, &window->group, ref, size);
+		run->seq = ms_run_new_order();
+		if (table->logged)
+			log_and_link_locked(table, window, run, pieces, len);
 		else
+			ms_run_link_locked(table, window, run);
+	}
+	ms_unlock(table->lock);
+
+	if (pieces != NULL)
+		pfree(pieces);
+	return result;
+}
+
+/* See run.h.  max_series does not count: the writer has passed it. */
+bool
+ms_run_replay(MsTable *table, const MsRunWriter *writer, const MsRunInput *input,
+			  uint64 seq, XLogRecPtr end)
+{
+	MsAppendResult result = MS_APPEND_OK;
+	MsWindow   *window;
+	MsRun	   *run;
+
+	ms_lock(table->lock, MS_RANK_TABLE);
+	window = ms_window_find_locked(table, input->start);
+	if (window == NULL || window->lsn < end)
+	{
+		result = prepare_run_locked(table, writer, input,
+									MS_ALLOC_RESERVE, &window, &run);
+		if (result == MS_APPEND_OK)
 		{
-			run->size = size;
-			run->seq = ms_run_new_order();
-			run->order = writer->order;
+			run->seq = seq;
+			window->lsn = end;
 			ms_run_link_locked(table, window, run);
 		}
 	}
 	ms_unlock(table->lock);
-	return result;
+
+	/*
+	 * Windows never overlap, so one that does was made after this record's
+	 * was dropped, and comes from a snapshot file: the run is gone.
+	 */
+	return result == MS_APPEND_OK || result == MS_APPEND_MOVED;
 }
 
 /*
@@ -326,11 +407,14 @@ ms_run_write(MsTable *table, const MsRunWriter *writer, const MsRunInput *input,
 	MsAppendResult result;
 	int			attempt = 0;
 
-	while ((result = ms_run_append(table, writer, input)) == MS_APPEND_FULL &&
-		   make_room(table, attempt))
+	for (;;)
 	{
+		result = ms_run_append(table, writer, input);
+		if (result == MS_APPEND_CLOSED)
+			ms_store_check_writable();	/* waits, or complains */
+		else if (result != MS_APPEND_FULL || !make_room(table, attempt++))
+			break;
 		CHECK_FOR_INTERRUPTS();
-		attempt++;
 	}
 
 	switch (result)
@@ -339,6 +423,7 @@ ms_run_write(MsTable *table, const MsRunWriter *writer, const MsRunInput *input,
 			keep_up(table);
 			break;
 		case MS_APPEND_MOVED:
+		case MS_APPEND_CLOSED:
 			break;
 		case MS_APPEND_FULL:
 			ereport(ERROR,
@@ -357,22 +442,21 @@ ms_run_write(MsTable *table, const MsRunWriter *writer, const MsRunInput *input,
 					 errhint("A column that differs in every row should be a float8 value, not a label; "
 							 "if the series are meant, raise max_series with memseries.configure.")));
 			break;
-		case MS_APPEND_CLOSED:
-			ms_store_check_writable();
-			break;
 	}
 	return result;
 }
 
-/* See run.h. */
-void
-ms_run_stamp_order(MsTable *table, uint64 txn, uint64 order)
+/* Numbers the runs of txn in windows whose last record ends before `end`, which becomes their last one. */
+static void
+stamp_locked(MsTable *table, uint64 txn, uint64 order, XLogRecPtr end)
 {
-	ms_lock(table->lock, MS_RANK_TABLE);
 	for (int i = 0; i < table->nwindows; i++)
 	{
 		MsWindow   *window = ms_window_at(table, i);
+		bool		found = false;
 
+		if (table->logged && window->lsn >= end)
+			continue;
 		for (MsRef ref = window->runs; ref != 0;)
 		{
 			MsRun	   *run = ms_ptr(ms_store->arena, ref);
@@ -380,11 +464,39 @@ ms_run_stamp_order(MsTable *table, uint64 txn, uint64 order)
 			if (run->txn == txn)
 			{
 				run->order = order;
-				window->version++;
+				found = true;
 			}
 			ref = run->next;
 		}
+		if (found)
+		{
+			window->version++;
+			if (table->logged)
+				window->lsn = end;
+		}
 	}
+}
+
+/* See run.h. */
+void
+ms_run_stamp_order(MsTable *table, uint64 txn, uint64 order)
+{
+	XLogRecPtr	end = InvalidXLogRecPtr;
+
+	ms_lock(table->lock, MS_RANK_TABLE);
+	START_CRIT_SECTION();
+	if (table->logged)
+		end = ms_wal_order(table, txn, order);
+	stamp_locked(table, txn, order, end);
+	END_CRIT_SECTION();
+	ms_unlock(table->lock);
+}
+
+void
+ms_run_replay_order(MsTable *table, uint64 txn, uint64 order, XLogRecPtr end)
+{
+	ms_lock(table->lock, MS_RANK_TABLE);
+	stamp_locked(table, txn, order, end);
 	ms_unlock(table->lock);
 }
 
@@ -413,7 +525,8 @@ ms_run_visible(MsRun *run, Snapshot snapshot)
 		pg_atomic_write_u32(&run->hint, MS_HINT_COMMITTED);
 		return true;
 	}
-	if (!TransactionIdIsInProgress(run->xid))
+	/* a standby may not have heard of a subtransaction that is still to commit */
+	if (!RecoveryInProgress() && !TransactionIdIsInProgress(run->xid))
 		pg_atomic_write_u32(&run->hint, MS_HINT_ABORTED);
 	return false;
 }

@@ -125,6 +125,14 @@ extern MsAppendResult ms_run_write(MsTable *table, const MsRunWriter *writer,
 /* A new order number; to be taken once by a transaction about to commit. */
 extern uint64 ms_run_new_order(void);
 
+/*
+ * Replay: appends the run unless the window has it already.  False if memory is full, with nothing changed.
+ * `end` is the end of the record.
+ */
+extern bool ms_run_replay(MsTable *table, const MsRunWriter *writer,
+						  const MsRunInput *input, uint64 seq, XLogRecPtr end);
+extern void ms_run_replay_order(MsTable *table, uint64 txn, uint64 order, XLogRecPtr end);
+
 /* Gives all runs of txn in this table their order.  Takes table->lock exclusive.  Never fails. */
 extern void ms_run_stamp_order(MsTable *table, uint64 txn, uint64 order);
 

@@ -20,6 +20,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -167,6 +168,10 @@ ms_expire_table(MsTable *table, int64 horizon)
 
 	Assert(LWLockHeldByMe(table->maintain));
 	if (!table->in_use)
+		return 0;
+
+	/* on a standby, windows go when the primary says so */
+	if (table->logged && RecoveryInProgress())
 		return 0;
 	for (;;)
 	{

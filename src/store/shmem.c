@@ -74,6 +74,7 @@ init_store(MsStore *store, MsArena *arena)
 	pg_atomic_init_u64(&store->order, 0);
 	pg_atomic_init_u64(&store->txn, 0);
 	pg_atomic_init_u64(&store->generation, 0);
+	pg_atomic_init_u32(&store->checkpointing, 0);
 	pg_atomic_init_u64(&store->snap_requested, 0);
 	pg_atomic_init_u64(&store->snap_done, 0);
 	pg_atomic_init_u64(&store->snap_failed, 0);
@@ -208,41 +209,30 @@ ms_store_set_state(MsStoreState state)
 	ConditionVariableBroadcast(&ms_store->state_cv);
 }
 
-static bool
-worker_is_running(MsWorkerKind kind)
-{
-	MsWorker   *worker = &ms_store->workers[kind];
-	pid_t		pid;
-
-	SpinLockAcquire(&worker->mutex);
-	pid = worker->pid;
-	SpinLockRelease(&worker->mutex);
-	return pid != 0;
-}
-
 /*
- * Waits until snapshots are restored.  The guard does that; if there is none
- * for a while (no free worker slot, single-user mode) waiting is pointless.
+ * Waits until the store has come as far as the given state.  That takes the
+ * guard; if there is none for a while (no free worker slot, single-user mode)
+ * waiting is pointless.
  */
-void
-ms_store_wait_ready(void)
+static void
+wait_for_state(MsStoreState state)
 {
 	int			tries = 0;
 
-	if (likely(pg_atomic_read_u32(&ms_store->state) >= MS_STORE_READY))
+	if (likely(pg_atomic_read_u32(&ms_store->state) >= state))
 		return;
 
 	ConditionVariablePrepareToSleep(&ms_store->state_cv);
-	while (pg_atomic_read_u32(&ms_store->state) < MS_STORE_READY)
+	while (pg_atomic_read_u32(&ms_store->state) < state)
 	{
-		if (worker_is_running(MS_GUARD))
+		if (ms_worker_is_running(MS_GUARD))
 			tries = 0;
 		else if (!IsUnderPostmaster || ++tries > STORE_WAIT_TRIES)
 		{
 			ConditionVariableCancelSleep();
 			ereport(ERROR,
 					(errcode(ERRCODE_CANNOT_CONNECT_NOW),
-					 errmsg("memseries has not restored its snapshots"),
+					 errmsg("memseries is not ready"),
 					 errdetail("The memseries guard worker is not running."),
 					 errhint("Make sure that \"max_worker_processes\" leaves room for the two workers of memseries; "
 							 "single-user mode cannot use memseries tables.")));
@@ -253,14 +243,21 @@ ms_store_wait_ready(void)
 	ConditionVariableCancelSleep();
 }
 
+/* See shmem.h. */
+void
+ms_store_wait_ready(void)
+{
+	wait_for_state(MS_STORE_LOADED);
+}
+
 /*
- * ERROR unless writes are accepted: the store is ready, and the guard, who
- * makes what is written durable at shutdown, has not closed the gate.
+ * ERROR unless writes are accepted: a guard, who makes what is written
+ * durable, is there and has not closed the gate.
  */
 void
 ms_store_check_writable(void)
 {
-	ms_store_wait_ready();
+	wait_for_state(MS_STORE_READY);
 	if (pg_atomic_read_u32(&ms_store->state) == MS_STORE_CLOSED)
 		ereport(ERROR,
 				(errcode(ERRCODE_ADMIN_SHUTDOWN),
@@ -369,4 +366,16 @@ ms_worker_wake(MsWorkerKind kind)
 	SpinLockRelease(&worker->mutex);
 	if (latch != NULL)
 		SetLatch(latch);
+}
+
+bool
+ms_worker_is_running(MsWorkerKind kind)
+{
+	MsWorker   *worker = &ms_store->workers[kind];
+	pid_t		pid;
+
+	SpinLockAcquire(&worker->mutex);
+	pid = worker->pid;
+	SpinLockRelease(&worker->mutex);
+	return pid != 0;
 }

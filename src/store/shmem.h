@@ -52,7 +52,8 @@ typedef enum MsStoreState
 {
 	MS_STORE_STARTING = 0,		/* the guard has not begun to restore */
 	MS_STORE_RESTORING,			/* the guard is reading snapshot files */
-	MS_STORE_READY,				/* reads and writes are allowed */
+	MS_STORE_LOADED,			/* reads are allowed; writers wait for a guard */
+	MS_STORE_READY,				/* the gate is open: writes are allowed too */
 	MS_STORE_CLOSED				/* shutting down: the gate is closed, writes are
 								 * refused, reads still work */
 } MsStoreState;
@@ -100,6 +101,8 @@ typedef struct MsStore
 	pg_atomic_uint64 order;		/* last order number given to a run */
 	pg_atomic_uint64 txn;		/* last transaction number given to a writer */
 	pg_atomic_uint64 generation;	/* last table generation given */
+	pg_atomic_uint32 checkpointing; /* a checkpoint has said that it began, and
+									 * not yet that it ended */
 
 	ConditionVariable state_cv;
 
@@ -117,7 +120,7 @@ extern MsStore *ms_store;
 extern void ms_shmem_request(void);
 extern void ms_shmem_startup(void);
 
-/* Waits until the store is ready; ERROR if it cannot become so.  Takes no lock; interruptible. */
+/* Waits until the store can be read; ERROR if it cannot become so.  Takes no lock; interruptible. */
 extern void ms_store_wait_ready(void);
 
 /* As above, and ERROR if the gate is closed to writes. */
@@ -136,5 +139,6 @@ extern void ms_worker_progress(MsWorkerKind kind, uint64 done);
 extern void ms_worker_round(MsWorkerKind kind);
 extern void ms_worker_error(MsWorkerKind kind, const char *message);
 extern void ms_worker_wake(MsWorkerKind kind);
+extern bool ms_worker_is_running(MsWorkerKind kind);
 
 #endif							/* MS_SHMEM_H */

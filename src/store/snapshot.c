@@ -28,6 +28,11 @@
  *				rows to life.  The window is remembered as incomplete and written
  *				again in the next round.
  *
+ * Of a logged table every run is written, committed ones as frozen likewise, and
+ * the others with their xid, which is safe to keep because the run's own WAL
+ * record has it: replay skips all records below the window's lsn, so the file
+ * must hold what they did, whatever becomes of the transaction.
+ *
  * The final round, before the server stops, takes what running transactions
  * have written too, with their xid: they may be about to commit, and in an orderly
  * stop the xid is safe (the shutdown checkpoint counts it).  The guard first
@@ -68,7 +73,6 @@
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "nodes/bitmapset.h"
-#include "replication/message.h"
 #include "storage/fd.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
@@ -79,6 +83,7 @@
 #include "store/run.h"
 #include "store/snapfile.h"
 #include "store/snapshot.h"
+#include "store/wal.h"
 
 #define WRITE_BUFFER	(1024 * 1024)
 #define SLICE_SERIES	256		/* looked up under one hold of table->lock */
@@ -119,7 +124,10 @@ typedef struct Round
 {
 	uint64		number;
 	bool		final;
-	Snapshot	cut;			/* what committed means; NULL in the final one */
+	bool		flushed;		/* WAL, by a SNAPEND record */
+	XLogRecPtr	redo;			/* the redo point it will cover */
+	Snapshot	cut;			/* what committed means; NULL in the final one,
+								 * and in recovery, when nobody writes */
 	TransactionId *prepared;	/* of those running in the cut */
 	int			nprepared;
 	MsSnapshotStats *stats;
@@ -238,7 +246,7 @@ was_prepared(const Round *round, TransactionId xid)
 
 /* Sets noted->xid; true if the run is left out but may commit, or has. */
 static bool
-judge_run(const Round *round, NotedRun *noted)
+judge_run(const Round *round, NotedRun *noted, bool logged)
 {
 	MsRun	   *run = noted->run;
 	uint32		hint = pg_atomic_read_u32(&run->hint);
@@ -247,6 +255,12 @@ judge_run(const Round *round, NotedRun *noted)
 	noted->xid = InvalidTransactionId;
 	if (hint == MS_HINT_ABORTED)
 		return false;
+	if (logged)
+	{
+		noted->xid = hint == MS_HINT_COMMITTED || TransactionIdDidCommit(run->xid) ?
+			FrozenTransactionId : run->xid;
+		return false;
+	}
 	if (round->cut != NULL)
 		running = XidInMVCCSnapshot(run->xid, round->cut);
 	else
@@ -335,6 +349,7 @@ note_head_locked(Noted *noted)
 	head->max_series = table->config.max_series;
 	head->on_full = table->config.on_full;
 	head->on_out_of_range = table->config.on_out_of_range;
+	head->logged = table->logged;
 	head->nchunks = window->nchunks;
 	head->nsamples = window->nsamples;
 	noted->generation = table->generation;
@@ -391,7 +406,7 @@ judge_runs(const Round *round, Noted *noted)
 		MsRun	   *run = noted->runs[i].run;
 		MsPiece    *piece = ms_run_first_piece(run);
 
-		if (judge_run(round, &noted->runs[i]))
+		if (judge_run(round, &noted->runs[i], noted->head.logged))
 			noted->partial = true;
 		if (!TransactionIdIsValid(noted->runs[i].xid))
 			continue;
@@ -707,20 +722,23 @@ write_table(Round *round, MsTable *table)
  */
 
 /*
- * Makes everything durable in WAL that the files rely on.  The end of WAL as
- * such cannot be flushed to safely, so a record of our own marks the place.
+ * Before anything is put in place or removed, WAL must be durable as far as
+ * memory went; in recovery it is.  A record of our own marks the place.
  */
 static void
-flush_wal(void)
+flush_wal(Round *round)
 {
-	XLogFlush(ms_log_message("memseries", "snapshot", strlen("snapshot")));
+	if (!round->flushed && !RecoveryInProgress())
+		ms_wal_snapend(round->redo);
+	round->flushed = true;
 }
 
 static bool
-remove_file(const MsSnapName *name)
+remove_file(Round *round, const MsSnapName *name)
 {
 	char		path[MAXPGPATH];
 
+	flush_wal(round);
 	ms_snapfile_path(path, name, MS_SNAP_LIVE);
 	if (unlink(path) == 0)
 		return true;
@@ -785,7 +803,7 @@ remove_orphans(Round *round)
 		if (owner == OWNER_EMPTY ||
 			(owner == OWNER_GONE && (round->final || was_condemned(&names[i]))))
 		{
-			if (remove_file(&names[i]))
+			if (remove_file(round, &names[i]))
 				round->stats->removed++;
 		}
 		else if (owner == OWNER_GONE)
@@ -878,7 +896,7 @@ run_round(Round *round)
 	ms_worker_report(MS_GUARD, round->final ? "final snapshot" : "snapshot",
 					 0, round->total);
 
-	if (!round->final)
+	if (!round->final && !RecoveryInProgress())
 		take_cut(round);
 	for (int i = 0; i < ms_store->max_tables; i++)
 		if (ms_store->tables[i].in_use)
@@ -886,9 +904,9 @@ run_round(Round *round)
 	MyProc->xmin = InvalidTransactionId;
 
 	ms_worker_report(MS_GUARD, "snapshot: making files durable", 0, 0);
-	if (round->nfiles > 0)
-		flush_wal();
 	remove_orphans(round);
+	if (round->nfiles > 0)
+		flush_wal(round);
 	rename_files(round);
 	if (round->nfiles > 0 || round->stats->removed > 0)
 		fsync_fname(MS_SNAP_DIR, true);
@@ -906,6 +924,7 @@ ms_snapshot_write(bool final, MsSnapshotStats *stats)
 
 	memset(stats, 0, sizeof(*stats));
 	round->final = final;
+	round->redo = GetRedoRecPtr();
 	round->stats = stats;
 	round->buffer = palloc(WRITE_BUFFER);
 	last_round = Max(last_round + 1, (uint64) GetCurrentTimestamp());

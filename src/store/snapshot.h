@@ -3,7 +3,7 @@
  * snapshot.h
  *	  Windows to files and back.
  *
- * Only the guard calls these (worker/guard.c); it alone touches the files.
+ * The guard calls these (worker/guard.c), and in recovery the startup process.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,7 +29,9 @@ typedef struct MsSnapshotStats
  * final: the last one before the server stops.  Nobody can write any more; what transactions still running have
  * written is included, for them to commit or not.
  *
- * Takes table->maintain and table->lock of one table at a time.  Not to be called in a transaction or during recovery.
+ * During recovery only the startup process calls this (store/redo.c), else only the guard.
+ *
+ * Takes table->maintain and table->lock of one table at a time.  Not to be called in a transaction.
  */
 extern void ms_snapshot_write(bool final, MsSnapshotStats *stats);
 
@@ -39,7 +41,7 @@ extern bool ms_snapshot_has_writers(void);
 /*
  * Fills the store from the files, and with nothing else.  A file that is damaged, of another version, or finds no room is set
  * aside with a WARNING; files of tables and times that are gone are removed.  Calls *stop now and then, and
- * returns false if that said so.  ERROR only if the directory itself cannot be read.
+ * returns false if that said so (NULL: never).  ERROR only if the directory itself cannot be read.
  */
 extern bool ms_snapshot_restore(bool (*stop) (void), MsSnapshotStats *stats);
 

@@ -8,7 +8,7 @@
  * that drops a table we are told; but a COMMIT PREPARED of a DROP, a DROP
  * DATABASE and redo remove files without telling anybody.  Whether the main
  * fork is there is therefore what decides, for a table in memory as for a
- * snapshot file.
+ * snapshot file; of an unlogged table, its init fork does as well.
  *
  *-------------------------------------------------------------------------
  */
@@ -60,7 +60,9 @@ ms_storage_state(const MsTableKey *key)
 	locator.dbOid = key->db;
 	locator.relNumber = key->rel;
 	smgr = smgropen(locator, INVALID_PROC_NUMBER);
-	exists = smgrexists(smgr, MAIN_FORKNUM);
+
+	/* crash recovery removes an unlogged table's main fork before we look, to make it anew later */
+	exists = smgrexists(smgr, MAIN_FORKNUM) || smgrexists(smgr, INIT_FORKNUM);
 	smgrclose(smgr);
 	return exists ? MS_STORAGE_THERE : MS_STORAGE_GONE;
 }

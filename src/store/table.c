@@ -19,8 +19,11 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
+#include "miscadmin.h"
+
 #include "core/chunk.h"
-#include "store/table.h"
+#include "store/wal.h"
 
 const MsConfig ms_default_config = {
 	.chunk_interval = MS_DEFAULT_CHUNK_INTERVAL,
@@ -110,6 +113,7 @@ append_slots_locked(MsTable *table, const MsSlot *slots, int nslots)
 	memcpy((char *) ms_ptr(arena, ref) + old_size, slots, new_size - old_size);
 	table->slots = ref;
 	table->nslots += nslots;
+	table->logged_at = InvalidXLogRecPtr;
 	count_slots(table);
 	return true;
 }
@@ -129,7 +133,7 @@ reset_entry(MsTable *table)
 
 /* A free entry made ready, or NULL.  Caller holds the directory lock exclusively. */
 static MsTable *
-take_entry(const MsTableKey *key, const MsConfig *config)
+take_entry(const MsTableKey *key, const MsConfig *config, bool logged)
 {
 	for (int i = 0; i < ms_store->max_tables; i++)
 	{
@@ -141,6 +145,7 @@ take_entry(const MsTableKey *key, const MsConfig *config)
 		reset_entry(table);
 		table->key = *key;
 		table->config = *config;
+		table->logged = logged;
 		table->generation = pg_atomic_add_fetch_u64(&ms_store->generation, 1);
 		table->in_use = true;
 		ms_unlock(table->lock);
@@ -164,7 +169,7 @@ report_full(void)
  */
 MsTable *
 ms_table_create(const MsTableKey *key, const MsConfig *config,
-				const MsSlot *slots, int nslots)
+				const MsSlot *slots, int nslots, bool logged)
 {
 	MsTable    *table;
 	bool		full = false;
@@ -173,7 +178,7 @@ ms_table_create(const MsTableKey *key, const MsConfig *config,
 	table = find_locked(key);
 	if (table == NULL)
 	{
-		table = take_entry(key, config);
+		table = take_entry(key, config, logged);
 		if (table != NULL)
 		{
 			ms_lock(table->lock, MS_RANK_TABLE);
@@ -303,11 +308,36 @@ ms_table_get_slots(MsTable *table, MsSlot *out, int max)
 	return n;
 }
 
+/*
+ * Settings are logged at once, as far as the table is known to WAL at all: the
+ * keeper goes by them after a crash.
+ */
 void
 ms_table_set_config(MsTable *table, const MsConfig *config)
 {
 	ms_lock(table->lock, MS_RANK_TABLE);
+	START_CRIT_SECTION();
 	table->config = *config;
+	if (table->logged && table->nwindows > 0 && !RecoveryInProgress())
+		table->logged_at = ms_wal_table(table);
+	else
+		table->logged_at = InvalidXLogRecPtr;
+	END_CRIT_SECTION();
+	ms_unlock(table->lock);
+}
+
+/* See table.h.  Slots are only ever appended, so the longer list is the newer. */
+void
+ms_table_replay(const MsTableKey *key, const MsConfig *config,
+				const MsSlot *slots, int nslots)
+{
+	MsTable    *table = ms_table_create(key, config, slots, nslots, true);
+
+	ms_lock(table->lock, MS_RANK_TABLE);
+	table->config = *config;
+	if (nslots > table->nslots &&
+		!append_slots_locked(table, slots + table->nslots, nslots - table->nslots))
+		elog(FATAL, "memseries memory is full during recovery");
 	ms_unlock(table->lock);
 }
 

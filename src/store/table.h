@@ -134,6 +134,8 @@ typedef struct MsTable
 	MsTableKey	key;
 	uint64		generation;		/* differs for every use of this entry */
 
+	bool		logged;			/* what is written goes to WAL */
+
 	/* Set without a lock by whoever committed the drop; freed under maintain. */
 	pg_atomic_uint32 dropped;
 
@@ -147,6 +149,8 @@ typedef struct MsTable
 	int			windows_cap;
 	MsRef		windows;		/* MsRef[windows_cap] to MsWindow, by start */
 	MsSeriesTable series;
+	XLogRecPtr	logged_at;		/* end of the last TABLE record; 0: log one
+								 * before the next run */
 	uint32		nruns;			/* in all windows */
 	uint64		run_bytes;
 
@@ -166,7 +170,11 @@ extern MsTable *ms_table_lookup(const MsTableKey *key);
 
 /* As above, creating it; ERROR if the directory or the segment is full. */
 extern MsTable *ms_table_create(const MsTableKey *key, const MsConfig *config,
-								const MsSlot *slots, int nslots);
+								const MsSlot *slots, int nslots, bool logged);
+
+/* Replay: creates the table or brings settings and slots up to date.  ERROR as above. */
+extern void ms_table_replay(const MsTableKey *key, const MsConfig *config,
+							const MsSlot *slots, int nslots);
 
 /* Marks the table as dropped and frees it now if nobody maintains it, else leaves it to the keeper.  Never fails. */
 extern void ms_table_drop(const MsTableKey *key);
@@ -211,6 +219,9 @@ extern MsWindow *ms_window_ensure_locked(MsTable *table, int64 t, int flags);
 /* Creates a window with exactly these bounds; NULL if memory is full or another window overlaps them. */
 extern MsWindow *ms_window_create_locked(MsTable *table, int64 start, int64 end, int flags);
 
+/* Does no window overlap these bounds? */
+extern bool ms_window_fits_locked(const MsTable *table, int64 start, int64 end);
+
 /* The entry of a series, created empty if need be; NULL if memory is full. */
 extern MsEntry *ms_entry_ensure_locked(MsWindow *window, uint32 sid, int flags);
 
@@ -222,6 +233,9 @@ extern void ms_window_bounds(MsTable *table, int64 t, int64 *start, int64 *end);
 
 /* Takes the window out of the table, frees it with all it holds, in O(spans).  Caller holds maintain, not lock. */
 extern void ms_window_drop(MsTable *table, int64 start);
+
+/* Replay: the same, unless the window has seen records after `end`. */
+extern void ms_window_replay_drop(MsTable *table, int64 start, XLogRecPtr end);
 
 /* Frees series that no window refers to; caller holds maintain, not lock.  Returns how many. */
 extern uint32 ms_series_sweep(MsTable *table);

@@ -19,10 +19,11 @@
 #include "postgres.h"
 
 #include "common/int.h"
+#include "access/xlog.h"
 #include "miscadmin.h"
 
 #include "core/chunk.h"
-#include "store/table.h"
+#include "store/wal.h"
 
 #define INDEX_SEGMENT_LOG2	8	/* entries in a segment of a window's index */
 #define SWEEP_STEP			1024	/* series looked at under one lock */
@@ -146,6 +147,14 @@ grow_windows(MsTable *table, int flags)
 	return true;
 }
 
+bool
+ms_window_fits_locked(const MsTable *table, int64 start, int64 end)
+{
+	int			i = ms_window_search_locked(table, start);
+
+	return i == table->nwindows || ms_window_at(table, i)->start >= end;
+}
+
 /* See table.h.  Caller holds table->lock exclusively. */
 MsWindow *
 ms_window_create_locked(MsTable *table, int64 start, int64 end, int flags)
@@ -159,7 +168,7 @@ ms_window_create_locked(MsTable *table, int64 start, int64 end, int flags)
 	Assert(LWLockHeldByMeInMode(table->lock, LW_EXCLUSIVE));
 	Assert(start < end);
 	i = ms_window_search_locked(table, start);
-	if (i < table->nwindows && ms_window_at(table, i)->start < end)
+	if (!ms_window_fits_locked(table, start, end))
 		return NULL;
 	if (!grow_windows(table, flags))
 		return NULL;
@@ -206,9 +215,12 @@ ms_entry_ensure_locked(MsWindow *window, uint32 sid, int flags)
 	return ms_vec_ensure(ms_store->arena, &window->group, &window->index, sid, flags);
 }
 
-/* See table.h.  Takes table->lock for the moment the window leaves the array. */
-void
-ms_window_drop(MsTable *table, int64 start)
+/*
+ * Takes out the window that begins at start, if its last record ends before
+ * upto, and frees it.  Holds table->lock for the moment it leaves the array.
+ */
+static void
+drop_window(MsTable *table, int64 start, XLogRecPtr upto, bool log)
 {
 	MsArena    *arena = ms_store->arena;
 	MsWindow   *window = NULL;
@@ -219,12 +231,19 @@ ms_window_drop(MsTable *table, int64 start)
 
 	ms_lock(table->lock, MS_RANK_TABLE);
 	i = ms_window_search_locked(table, start);
-	if (i < table->nwindows && ms_window_at(table, i)->start == start)
+	if (i < table->nwindows && ms_window_at(table, i)->start == start &&
+		ms_window_at(table, i)->lsn < upto)
 	{
 		MsRef	   *refs = ms_ptr(arena, table->windows);
 
 		ref = refs[i];
 		window = ms_ptr(arena, ref);
+		if (log)
+		{
+			START_CRIT_SECTION();
+			(void) ms_wal_drop_window(table, window);
+			END_CRIT_SECTION();
+		}
 		memmove(&refs[i], &refs[i + 1], sizeof(MsRef) * (table->nwindows - i - 1));
 		table->nwindows--;
 		table->nruns -= window->nruns;
@@ -238,6 +257,19 @@ ms_window_drop(MsTable *table, int64 start)
 		ms_arena_free_group(arena, &window->group);
 		ms_arena_free(arena, &table->group, ref, sizeof(MsWindow));
 	}
+}
+
+/* See table.h.  In recovery, what goes is only what replay says, or a dropped table. */
+void
+ms_window_drop(MsTable *table, int64 start)
+{
+	drop_window(table, start, PG_UINT64_MAX, table->logged && !RecoveryInProgress());
+}
+
+void
+ms_window_replay_drop(MsTable *table, int64 start, XLogRecPtr end)
+{
+	drop_window(table, start, end, false);
 }
 
 /* Does any window hold anything of this series?  Caller holds table->lock. */

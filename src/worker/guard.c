@@ -48,15 +48,21 @@
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+#include "storage/sinvaladt.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-#include "store/snapshot.h"
+#include "store/load.h"
 #include "store/table.h"
 #include "worker/worker.h"
 
-#define POLL_MS				1000	/* for redo pointers that nobody told of */
+#define IDLE_MS				1000	/* nap while nothing is under way */
+#define RECOVERY_MS			100		/* in recovery, to notice its end */
+#define BEAT_MS				10		/* while a checkpoint may wait for us */
 #define ERROR_SLEEP_MS		500
 #define RETRY_MS			10000	/* after a failed round */
 #define WRITERS_WAIT_MS		10000	/* for transactions to end, at the stop */
@@ -88,35 +94,91 @@ stop_requested(void)
 	return ShutdownRequestPending || stopping;
 }
 
-/* Nobody writes without a guard.  Registered for the guard's exit. */
+/*
+ * Nobody writes without a guard, and no checkpoint may pass it by while somebody
+ * can.  Registered for the guard's exit; should it ever be on its way out with the
+ * gate open, only recovery gets things right.
+ */
 static void
 guard_exit(int code, Datum arg)
 {
 	if (store_state() == MS_STORE_READY)
-		ms_store_set_state(MS_STORE_CLOSED);
+		ereport(PANIC,
+				(errmsg("the memseries guard ended without its snapshot")));
 	ConditionVariableBroadcast(&ms_store->snap_cv);
+}
+
+/*
+ * Holding checkpoints
+ */
+
+/*
+ * From now on no checkpoint completes that collected our virtual transaction
+ * id, before that changes.  Set once; see heartbeat().
+ */
+static void
+hold_checkpoints(void)
+{
+	ms_my_lxid = GetNextLocalTransactionId();
+	MyProc->delayChkptFlags |= DELAY_CHKPT_COMPLETE;
+}
+
+/*
+ * Lets those checkpoints go whose redo point is covered.  A checkpoint that has
+ * collected our id did so before we had this lock; so its redo point was set
+ * before, and is the one that we compare.  In recovery nothing needs our cover.
+ */
+static void
+heartbeat(void)
+{
+	LWLockAcquire(ProcArrayLock, LW_EXCLUSIVE);
+	if (RecoveryInProgress() || GetRedoRecPtr() == covered)
+		ms_my_lxid = GetNextLocalTransactionId();
+	LWLockRelease(ProcArrayLock);
+}
+
+/* Is anybody going to tell us that a checkpoint begins? */
+static bool
+checkpoints_are_told(void)
+{
+	return log_checkpoints && log_min_messages != FATAL && log_min_messages != PANIC;
+}
+
+static long
+nap_ms(void)
+{
+	if (!checkpoints_are_told() || pg_atomic_read_u32(&ms_store->checkpointing) != 0)
+		return BEAT_MS;
+	return RecoveryInProgress() ? RECOVERY_MS : IDLE_MS;
 }
 
 /*
  * Start
  */
 
+/* Opens the gate.  The snapshot that is due at once tells which redo point is covered. */
+static void
+open_gate(void)
+{
+	covered = InvalidXLogRecPtr;
+	ms_store_set_state(MS_STORE_READY);
+	ms_worker_wake(MS_KEEPER);
+	SetLatch(MyLatch);
+}
+
 static void
 open_store(void)
 {
 	MsSnapshotStats stats;
 
-	if (store_state() == MS_STORE_CLOSED)
+	if (store_state() >= MS_STORE_LOADED)
 	{
-		ms_store_set_state(MS_STORE_READY);
+		if (!RecoveryInProgress())
+			open_gate();
 		return;
 	}
-	ms_store_set_state(MS_STORE_RESTORING);
-	if (!ms_snapshot_restore(stop_requested, &stats))
+	if (!ms_store_load(stop_requested, &stats))
 		return;
-	covered = RecoveryInProgress() ? InvalidXLogRecPtr : GetRedoRecPtr();
-	ms_store_set_state(MS_STORE_READY);
-	ms_worker_wake(MS_KEEPER);
 	ms_worker_round(MS_GUARD);
 	if (stats.written + stats.aside + stats.removed > 0)
 		ereport(LOG,
@@ -211,7 +273,7 @@ stop(void)
 	MsSnapshotStats stats;
 
 	stopping = true;
-	if (store_state() < MS_STORE_READY || RecoveryInProgress())
+	if (store_state() < MS_STORE_READY)
 		proc_exit(1);
 	if (!gate_closed)
 		close_gate();
@@ -233,10 +295,9 @@ after_failed_stop(void)
 		pg_usleep(FINAL_RETRY_MS * 1000L);
 		return;
 	}
-	ereport(WARNING,
+	ereport(PANIC,
 			(errmsg("memseries could not take its final snapshot"),
-			 errdetail("What was written to memseries tables since their last snapshot is lost.")));
-	proc_exit(1);
+			 errdetail("What was written to logged tables will be recovered from WAL when the server starts again.")));
 }
 
 /*
@@ -255,13 +316,14 @@ run_once(void)
 		stop();
 	if (store_state() != MS_STORE_READY)
 		open_store();
-	else if (!RecoveryInProgress())
+	else
 		take_snapshot();
+	heartbeat();
 	if (stop_requested())
 		return;
 
 	ms_worker_report(MS_GUARD, "idle", 0, 0);
-	rc = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_POSTMASTER_DEATH, POLL_MS,
+	rc = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_POSTMASTER_DEATH, nap_ms(),
 				   PG_WAIT_EXTENSION);
 	if (rc & WL_POSTMASTER_DEATH)
 		stopping = true;
@@ -275,6 +337,7 @@ ms_guard_main(Datum arg)
 
 	ms_worker_start(MS_GUARD);
 	before_shmem_exit(guard_exit, (Datum) 0);
+	hold_checkpoints();
 	cxt = AllocSetContextCreate(TopMemoryContext, "memseries guard",
 								ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(cxt);

@@ -205,7 +205,8 @@ run_once(void)
 	ms_worker_reload();
 	if (ShutdownRequestPending)
 		proc_exit(1);
-	if (pg_atomic_read_u32(&ms_store->state) == MS_STORE_READY)
+	if (pg_atomic_read_u32(&ms_store->state) == MS_STORE_LOADED ||
+		pg_atomic_read_u32(&ms_store->state) == MS_STORE_READY)
 		run_round();
 	if (ShutdownRequestPending)
 		proc_exit(1);

@@ -43,20 +43,31 @@
 
 static emit_log_hook_type next_emit_log_hook = NULL;
 
+static bool
+begins_with(const char *text, const char *start)
+{
+	return strncmp(text, start, strlen(start)) == 0;
+}
+
 /*
- * Wakes the guard when a checkpoint begins, so that its snapshot keeps up with
- * the checkpoint.  The message is compared untranslated.  This runs in a critical
+ * Tells the guard when a checkpoint begins, so that its snapshot keeps up, and
+ * when it ends.  The message is compared untranslated.  This runs in a critical
  * section of the checkpointer: nothing here can fail or allocate.  Where
- * checkpoints are not logged, the guard's polling notices them a little later.
+ * checkpoints are not logged, the guard polls.
  */
 static void
 watch_log(ErrorData *edata)
 {
-	static const char start[] = "checkpoint starting";
-
-	if (edata->message_id != NULL && ms_store != NULL && edata->elevel == LOG &&
-		strncmp(edata->message_id, start, sizeof(start) - 1) == 0)
-		ms_worker_wake(MS_GUARD);
+	if (edata->message_id != NULL && ms_store != NULL && edata->elevel == LOG)
+	{
+		if (begins_with(edata->message_id, "checkpoint starting"))
+		{
+			pg_atomic_write_u32(&ms_store->checkpointing, 1);
+			ms_worker_wake(MS_GUARD);
+		}
+		else if (begins_with(edata->message_id, "checkpoint complete"))
+			pg_atomic_write_u32(&ms_store->checkpointing, 0);
+	}
 	if (next_emit_log_hook)
 		next_emit_log_hook(edata);
 }

@@ -118,6 +118,7 @@ make_window(MsSnapWindow *w, MsSnapSlot *slots)
 	w->max_series = (uint32) rnd_wide(32);
 	w->on_full = (uint8) rnd(256);
 	w->on_out_of_range = (uint8) rnd(256);
+	w->logged = rnd(2) != 0;
 	w->nchunks = (uint32) rnd_wide(32);
 	w->nruns = (uint32) rnd_wide(32);
 	w->nsamples = rnd_wide(64);
@@ -272,7 +273,7 @@ check_window(MsReader *r)
 		got.sealed != want.sealed || got.lsn != want.lsn || got.round != want.round ||
 		got.chunk_interval != want.chunk_interval || got.retain != want.retain ||
 		got.max_series != want.max_series || got.on_full != want.on_full ||
-		got.on_out_of_range != want.on_out_of_range || got.nchunks != want.nchunks ||
+		got.on_out_of_range != want.on_out_of_range || got.logged != want.logged || got.nchunks != want.nchunks ||
 		got.nruns != want.nruns || got.nsamples != want.nsamples ||
 		got.nslots != want.nslots)
 		return false;
