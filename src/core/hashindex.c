@@ -3,7 +3,7 @@
  * hashindex.c
  *	  From a 32-bit hash to the numbers of what has it, in the arena.
  *
- * Open addressing in one vector of slots.  A hash's home is where it falls when
+ * Open addressing in an array of slots.  A hash's home is where it falls when
  * the range of all hashes is laid over the slots, so that there may be any
  * number of them, and they grow by a quarter instead of doubling: they are
  * between seven tenths and seven eighths full.  Entries keep the order of their
@@ -26,8 +26,9 @@
  *
  * Growing builds new slots, and lets go of the old ones when that is done;
  * without memory for them the index stays as it was.  ms_hash_reserve does it
- * beforehand, so that inserting cannot fail.  The slots lie in a vector because
- * its segments are small objects, of which a small group wastes nothing.
+ * beforehand, so that inserting cannot fail.  Short slots lie in a vector, whose
+ * segments are small objects, of which a small group wastes nothing; long slots
+ * are one object with pages of its own, which go back when it is outgrown.
  *
  * What this does not do: shrink, or defend against values made to collide,
  * which cost a longer search and nothing else.
@@ -40,7 +41,7 @@
 
 #define FIRST_SLOTS		8
 #define MAX_SHORT_SLOTS	4096
-#define SEGMENT_LOG2	8		/* slots of a segment: 1 or 2 kB */
+#define SEGMENT_LOG2	8		/* short slots of a segment: 1 kB */
 
 typedef struct Slot
 {
@@ -68,13 +69,13 @@ get_slot(const MsArena *a, const MsHashIndex *h, uint32 pos)
 
 	if (is_short(h))
 	{
-		uint32		both = *(const uint32 *) ms_vec_at(a, &h->slots, pos);
+		uint32		both = *(const uint32 *) ms_vec_at(a, &h->short_slots, pos);
 
 		slot.hash = both & 0xffff0000;
 		slot.number = both & 0xffff;
 	}
 	else
-		slot = *(const Slot *) ms_vec_at(a, &h->slots, pos);
+		slot = ((const Slot *) ms_ptr(a, h->long_slots))[pos];
 	return slot;
 }
 
@@ -84,10 +85,10 @@ put_slot(const MsArena *a, MsHashIndex *h, uint32 pos, Slot slot)
 	if (is_short(h))
 	{
 		Assert(slot.number <= PG_UINT16_MAX);
-		*(uint32 *) ms_vec_at(a, &h->slots, pos) = slot.hash | slot.number;
+		*(uint32 *) ms_vec_at(a, &h->short_slots, pos) = slot.hash | slot.number;
 	}
 	else
-		*(Slot *) ms_vec_at(a, &h->slots, pos) = slot;
+		((Slot *) ms_ptr(a, h->long_slots))[pos] = slot;
 }
 
 /* The slot where entries with that hash would like to be. */
@@ -148,7 +149,7 @@ ms_hash_next(const MsArena *a, const MsHashIndex *h, uint32 hash,
 	return MS_HASH_NONE;
 }
 
-/* An index of so many empty slots; false if memory is full. */
+/* An index of at least so many empty slots; false if memory is full. */
 static bool
 create_slots(MsArena *a, MsGroup *g, MsHashIndex *h, uint32 nslots, int flags)
 {
@@ -156,14 +157,22 @@ create_slots(MsArena *a, MsGroup *g, MsHashIndex *h, uint32 nslots, int flags)
 
 	memset(h, 0, sizeof(*h));
 	h->nslots = nslots;
-	ms_vec_init(&h->slots, is_short(h) ? sizeof(uint32) : sizeof(Slot),
-				SEGMENT_LOG2);
+	if (!is_short(h))
+	{
+		Size		size = ms_arena_good_size((Size) nslots * sizeof(Slot));
+
+		h->nslots = (uint32) (size / sizeof(Slot));
+		h->long_slots = ms_arena_alloc(a, g, size, flags | MS_ALLOC_ZERO);
+		return h->long_slots != 0;
+	}
+
+	ms_vec_init(&h->short_slots, sizeof(uint32), SEGMENT_LOG2);
 	for (pos = 0; pos < nslots; pos++)
 	{
-		if (ms_vec_at(a, &h->slots, pos) == NULL &&
-			ms_vec_ensure(a, g, &h->slots, pos, flags) == NULL)
+		if (ms_vec_at(a, &h->short_slots, pos) == NULL &&
+			ms_vec_ensure(a, g, &h->short_slots, pos, flags) == NULL)
 		{
-			ms_vec_free(a, g, &h->slots);
+			ms_vec_free(a, g, &h->short_slots);
 			return false;
 		}
 	}
@@ -264,7 +273,9 @@ ms_hash_remove(MsArena *a, MsHashIndex *h, uint32 hash, uint32 number)
 void
 ms_hash_free(MsArena *a, MsGroup *g, MsHashIndex *h)
 {
-	ms_vec_free(a, g, &h->slots);
+	if (h->long_slots != 0)
+		ms_arena_free(a, g, h->long_slots, (Size) h->nslots * sizeof(Slot));
+	ms_vec_free(a, g, &h->short_slots);
 	memset(h, 0, sizeof(*h));
 }
 
@@ -275,18 +286,17 @@ ms_hash_is_valid(const MsArena *a, const MsHashIndex *h, const char **why)
 	uint32		used = 0;
 	uint32		pos;
 
+	*why = "a hash index has slots of two kinds, or none";
+	if (h->nslots > 0 && is_short(h) ? h->long_slots != 0 || h->short_slots.dir == 0 :
+		(h->nslots > 0) != (h->long_slots != 0) || h->short_slots.dir != 0)
+		return false;
+
 	for (pos = 0; pos < h->nslots; pos++)
 	{
 		uint32		next = next_pos(h, pos);
-		Slot		here;
-		Slot		behind;
+		Slot		here = get_slot(a, h, pos);
+		Slot		behind = get_slot(a, h, next);
 
-		*why = "a hash index has no slots";
-		if (ms_vec_at(a, &h->slots, pos) == NULL ||
-			ms_vec_at(a, &h->slots, next) == NULL)
-			return false;
-		here = get_slot(a, h, pos);
-		behind = get_slot(a, h, next);
 		if (here.number != 0)
 			used++;
 		*why = "an entry of a hash index cannot be found";

@@ -21,7 +21,8 @@
 /* Embedded by the caller; all zeroes is an empty index.  Under its lock. */
 typedef struct MsHashIndex
 {
-	MsVec		slots;			/* of 4 or 8 bytes: hash, number plus one */
+	MsVec		short_slots;	/* if there are few slots: 4 bytes each */
+	MsRef		long_slots;		/* otherwise: 8 bytes each, one object */
 	uint32		nslots;
 	uint32		used;
 } MsHashIndex;

@@ -18,8 +18,8 @@
  * A tuple may have fewer labels than the table has now: ADD COLUMN does not
  * touch the series there are.  Tuples of different length are different series
  * here, even if what one has more is NULL; whoever wants them to be one names
- * them by the shorter tuple.  When a tuple is longer than all before, the tuples
- * are copied into wider elements, once per width.
+ * them by the shorter tuple.  When a tuple is longer than all before, or
+ * codes outgrow two bytes, the tuples are copied into longer elements.
  *
  * ms_series_add changes nothing unless it succeeds: room is made first, and the
  * dictionary's new values, the only thing left that can fail, are taken back.
