@@ -36,6 +36,8 @@
 /* The bytes of one (series, window), in the cursor's buffer. */
 typedef struct Fragment
 {
+	int64		start;			/* the window's */
+	int64		end;
 	Size		chunk_at;
 	uint32		chunk_len;		/* 0: no chunk */
 	int			first_piece;
@@ -50,6 +52,7 @@ struct MsCursor
 	int64		lo;
 	int64		hi;
 	bool		count_skipped;
+	bool		backward;
 	int			nvalues;
 	bool	   *need;			/* [nvalues] */
 	MsMissing  *missing;		/* [nvalues] */
@@ -57,7 +60,9 @@ struct MsCursor
 	/* the series */
 	uint32		sid;
 	uint32		generation;
-	int64		resume;			/* windows that end above this are to come */
+	int64		resume;			/* windows that end above this are to come;
+								 * backward, those that start below it */
+	int			ahead;			/* backward: how many to copy at a time */
 	bool		exhausted;		/* no windows are to come */
 
 	/* what was copied */
@@ -165,7 +170,29 @@ ms_cursor_close(MsCursor *cursor)
 	MemoryContextDelete(cursor->cxt);
 }
 
-const MsCursorStats *
+void
+ms_cursor_set_backward(MsCursor *cursor, bool backward)
+{
+	cursor->backward = backward;
+	cursor->exhausted = true;
+	cursor->nfragments = cursor->next_fragment = 0;
+}
+
+MsCodecWork *
+ms_cursor_work(MsCursor *cursor)
+{
+	return cursor->work;
+}
+
+/* See cursor.h. */
+bool
+ms_cursor_missing(MsCursor *cursor, int ordinal, double *value)
+{
+	*value = cursor->missing[ordinal].value;
+	return !cursor->missing[ordinal].isnull;
+}
+
+MsCursorStats *
 ms_cursor_stats(MsCursor *cursor)
 {
 	return &cursor->stats;
@@ -282,6 +309,8 @@ copy_window(MsCursor *cursor, const MsWindow *window)
 
 	if (entry == NULL || (entry->chunk == 0 && entry->pieces == 0))
 		return;
+	fragment.start = window->start;
+	fragment.end = window->end;
 	if (entry->chunk != 0)
 	{
 		MsStored   *stored = ms_ptr(arena, entry->chunk);
@@ -336,16 +365,60 @@ count_skipped(MsCursor *cursor)
 	}
 }
 
+/* The last window that starts below t; -1 if there is none.  Caller holds table->lock. */
+static int
+last_window_below(const MsTable *table, int64 t)
+{
+	int			i;
+
+	if (t == PG_INT64_MIN)
+		return -1;
+	i = ms_window_search_locked(table, t - 1);
+	if (i == table->nwindows || ms_window_at(table, i)->start >= t)
+		i--;
+	return i;
+}
+
+/*
+ * Copies earlier windows of the series.  Whoever reads backward mostly stops
+ * soon, so few are copied at first.  Caller holds table->lock.
+ */
+static void
+copy_windows_backward(MsCursor *cursor)
+{
+	const MsTable *table = cursor->table;
+
+	for (int i = last_window_below(table, cursor->resume); i >= 0; i--)
+	{
+		MsWindow   *window = ms_window_at(table, i);
+
+		if (window->end <= cursor->lo)
+			break;
+		if (cursor->bytes_used >= COPY_TARGET || cursor->nfragments >= cursor->ahead)
+		{
+			cursor->ahead *= 2;
+			return;
+		}
+		copy_window(cursor, window);
+		cursor->resume = window->start;
+	}
+	cursor->exhausted = true;
+}
+
 /* Copies the next windows of the series.  Caller holds table->lock. */
 static void
 copy_windows(MsCursor *cursor)
 {
 	const MsTable *table = cursor->table;
-	int			i;
 
 	cursor->bytes_used = 0;
 	cursor->npieces = cursor->nfragments = cursor->next_fragment = 0;
-	for (i = ms_window_search_locked(table, cursor->resume); i < table->nwindows; i++)
+	if (cursor->backward)
+	{
+		copy_windows_backward(cursor);
+		return;
+	}
+	for (int i = ms_window_search_locked(table, cursor->resume); i < table->nwindows; i++)
 	{
 		MsWindow   *window = ms_window_at(table, i);
 
@@ -367,7 +440,8 @@ ms_cursor_seek(MsCursor *cursor, uint32 sid)
 	bool		live;
 
 	cursor->sid = sid;
-	cursor->resume = cursor->lo;
+	cursor->resume = cursor->backward ? cursor->hi : cursor->lo;
+	cursor->ahead = 1;
 	cursor->exhausted = cursor->lo >= cursor->hi;
 	cursor->nfragments = cursor->next_fragment = 0;
 
@@ -409,8 +483,9 @@ copy_more(MsCursor *cursor)
 	return true;
 }
 
-static void
-report_corrupted(MsCursor *cursor)
+/* See cursor.h. */
+void
+ms_cursor_damaged(MsCursor *cursor)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
@@ -432,13 +507,10 @@ decode_fragment(MsCursor *cursor, const Fragment *fragment)
 	for (int i = 0; i < fragment->npieces; i++)
 		pieces[i].data = (const uint8 *) cursor->bytes + (Size) pieces[i].data;
 	if (fragment->chunk_len > 0)
-	{
 		ok = ms_rowbuf_add_chunk(&cursor->base,
 								 (const uint8 *) cursor->bytes + fragment->chunk_at,
 								 fragment->chunk_len, cursor->lo, cursor->hi,
 								 cursor->work, &counts);
-		cursor->stats.chunks_read++;
-	}
 	if (ok && fragment->npieces > 0)
 	{
 		ms_pieces_sort(pieces, fragment->npieces);
@@ -448,31 +520,71 @@ decode_fragment(MsCursor *cursor, const Fragment *fragment)
 		cursor->stats.pieces_read += fragment->npieces;
 	}
 	if (!ok)
-		report_corrupted(cursor);
+		ms_cursor_damaged(cursor);
 	cursor->stats.blocks_read += counts.blocks_read;
 	cursor->stats.blocks_skipped += counts.blocks_skipped;
 	cursor->stats.samples_skipped += counts.rows_skipped;
+}
+
+/* Goes to the next fragment; NULL at the end. */
+static const Fragment *
+next_fragment(MsCursor *cursor)
+{
+	const Fragment *fragment;
+
+	CHECK_FOR_INTERRUPTS();
+	while (cursor->next_fragment >= cursor->nfragments)
+	{
+		if (!copy_more(cursor))
+			return NULL;
+	}
+	fragment = &cursor->fragments[cursor->next_fragment++];
+	if (fragment->chunk_len > 0)
+		cursor->stats.chunks_read++;
+	return fragment;
+}
+
+/* See cursor.h. */
+bool
+ms_cursor_next_part(MsCursor *cursor, MsPart *part)
+{
+	const Fragment *fragment = next_fragment(cursor);
+
+	if (fragment == NULL)
+		return false;
+	part->start = fragment->start;
+	part->end = fragment->end;
+	part->plain = fragment->npieces == 0;
+	if (part->plain &&
+		!ms_chunk_open(&part->chunk, (const uint8 *) cursor->bytes + fragment->chunk_at,
+					   fragment->chunk_len))
+		ms_cursor_damaged(cursor);
+	return true;
+}
+
+/* See cursor.h. */
+bool
+ms_cursor_part_rows(MsCursor *cursor, MsRows *rows)
+{
+	Assert(cursor->next_fragment > 0);
+	decode_fragment(cursor, &cursor->fragments[cursor->next_fragment - 1]);
+	if (cursor->base.nrows == 0)
+		return false;
+	ms_rowbuf_view(&cursor->base, rows);
+	cursor->stats.samples_read += rows->nrows;
+	return true;
 }
 
 /* See cursor.h. */
 bool
 ms_cursor_next(MsCursor *cursor, MsRows *rows)
 {
-	for (;;)
+	while (next_fragment(cursor) != NULL)
 	{
-		CHECK_FOR_INTERRUPTS();
-		while (cursor->next_fragment < cursor->nfragments)
-		{
-			decode_fragment(cursor, &cursor->fragments[cursor->next_fragment++]);
-			if (cursor->base.nrows == 0)
-				continue;
-			ms_rowbuf_view(&cursor->base, rows);
-			cursor->stats.samples_read += rows->nrows;
+		if (ms_cursor_part_rows(cursor, rows))
 			return true;
-		}
-		if (!copy_more(cursor))
-			return false;
 	}
+	return false;
 }
 
 /* See cursor.h.  Takes table->lock shared, and the arena's. */

@@ -20,13 +20,22 @@
  * series; a caller that filters by labels does it first and seeks only what
  * it wants.
  *
+ * Who does not want all rows of a window decoded goes from part to part
+ * instead of calling ms_cursor_next:
+ *		while (ms_cursor_next_part(cursor, &part))
+ *			if (part.plain)
+ *				... blocks of part.chunk, with ms_cursor_work(cursor) ...
+ *			else if (ms_cursor_part_rows(cursor, &rows))
+ *				...
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef MS_CURSOR_H
 #define MS_CURSOR_H
 
-#include "store/run.h"
+#include "compat.h"
 #include "core/chunk.h"
+#include "store/run.h"
 
 typedef struct MsCursorStats
 {
@@ -34,13 +43,29 @@ typedef struct MsCursorStats
 	uint64		chunks_read;
 	uint64		chunks_skipped; /* by time, of series sought */
 	uint64		blocks_read;
-	uint64		blocks_skipped; /* by time */
+	uint64		blocks_skipped; /* by time or value */
+	uint64		blocks_summarized;	/* answered from what their headers say */
 	uint64		pieces_read;
 	uint64		samples_read;	/* rows returned */
 	uint64		samples_skipped;	/* rows in chunks looked at or skipped, not returned */
 } MsCursorStats;
 
 typedef struct MsCursor MsCursor;
+
+/*
+ * What one window holds of the series: the bytes of a chunk, of visible
+ * pieces, or both.  A plain part is a chunk alone: all its rows are visible and
+ * none is replaced or deleted by others, so its blocks may be read by
+ * themselves.  Its times may lie outside the cursor's range, partly or all.
+ */
+typedef struct MsPart
+{
+	int64		start;			/* the window's */
+	int64		end;
+	bool		plain;
+	MsChunk		chunk;			/* if plain; borrowed bytes, valid until the next
+								 * call of next_part, next, seek or set_range */
+} MsPart;
 
 /*
  * Reads times in [lo, hi).  need[i] says whether value ordinal i is wanted (NULL: all);
@@ -51,7 +76,15 @@ extern MsCursor *ms_cursor_open(MsTable *table, Snapshot snapshot, int64 lo, int
 
 /* Also count what is skipped by time (costs a look at every window of a series sought). Off at first. */
 extern void ms_cursor_count_skipped(MsCursor *cursor, bool count);
+
+/* Reads other times from the next seek on. */
 extern void ms_cursor_set_range(MsCursor *cursor, int64 lo, int64 hi);
+
+/*
+ * From the next seek on: the newest window first (rows within a window still
+ * ascend), and few windows copied ahead.
+ */
+extern void ms_cursor_set_backward(MsCursor *cursor, bool backward);
 extern void ms_cursor_close(MsCursor *cursor);
 
 /* Series ids are below this, as of the call. */
@@ -70,7 +103,24 @@ extern bool ms_cursor_seek(MsCursor *cursor, uint32 sid);
  */
 extern bool ms_cursor_next(MsCursor *cursor, MsRows *rows);
 
-extern const MsCursorStats *ms_cursor_stats(MsCursor *cursor);
+/* The next window that has anything of the series, whether within the range or not; false at the end. */
+extern bool ms_cursor_next_part(MsCursor *cursor, MsPart *part);
+
+/*
+ * The rows of the part at hand that are in the range, as ms_cursor_next gives
+ * them; false if there are none.  Once per part.
+ */
+extern bool ms_cursor_part_rows(MsCursor *cursor, MsRows *rows);
+
+/* For reading blocks of a plain part: scratch memory, and what a value is whose ordinal is not below chunk.ncols. */
+extern MsCodecWork *ms_cursor_work(MsCursor *cursor);
+extern bool ms_cursor_missing(MsCursor *cursor, int ordinal, double *value);	/* false: NULL */
+
+/* A block of the part at hand cannot be decoded. */
+pg_noreturn extern void ms_cursor_damaged(MsCursor *cursor);
+
+/* Counters.  Who reads blocks of parts itself adds those and the samples. */
+extern MsCursorStats *ms_cursor_stats(MsCursor *cursor);
 
 /* Rows, bytes and time range, cheaply, for the planner and for ANALYZE; counts runs as if visible. */
 typedef struct MsTableStats
