@@ -194,6 +194,8 @@ choose_block(MsScan *scan, BlockNumber block)
 	{
 		MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(scan));
 
+		ms_scan_adopt(scan, RelationGetDescr(scan->base.rs_rd));
+
 		scan->sample = prepare_sample(scan);
 		MemoryContextSwitchTo(old);
 	}

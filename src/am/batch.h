@@ -64,6 +64,8 @@ typedef struct MsBatch
 	MsRelDesc  *desc;			/* owned */
 	bool		unlimited;		/* any time goes: the rows come from a
 								 * memseries table that is being rewritten */
+	bool		converts;		/* they come from another kind of table, or a
+								 * materialized view's query */
 	int			nlabels;		/* label ordinals stored */
 	int			nvalues;		/* value ordinals stored */
 	int		   *label_att;		/* by ordinal: index of the column, or -1 */

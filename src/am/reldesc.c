@@ -23,6 +23,9 @@
  * verified at each use by its generation.  That needs no lock: whoever has the
  * relation open holds a lock on it that keeps its storage, and so its table.
  *
+ * ALTER TABLE reads a table that it rewrites with the columns it had before,
+ * while the relation already has the new ones (ms_reldesc_of_columns).
+ *
  * The settings of a table are transactional in the catalog, but its entry in
  * shared memory gets them only when a change commits (configure.c).  A backend
  * may die between the two, and COMMIT PREPARED tells us nothing; so whoever
@@ -269,14 +272,12 @@ reconcile_config(Relation rel, MsTable *table)
 		ms_table_set_config(table, &should);
 }
 
-/* Builds the description anew and caches it. */
+/* Describes columns like these in the table; palloc'd. */
 static MsRelDesc *
-build_reldesc(Relation rel, const MsTableKey *key, MsTable *table)
+describe(TupleDesc tupdesc, const MsTableKey *key, MsTable *table)
 {
-	TupleDesc	tupdesc = RelationGetDescr(rel);
 	Size		size = offsetof(MsRelDesc, cols) + sizeof(MsRelColumn) * tupdesc->natts;
 	MsRelDesc  *desc = palloc0(size);
-	MsRelDesc  *cached;
 
 	desc->size = size;
 	desc->key = *key;
@@ -292,16 +293,26 @@ build_reldesc(Relation rel, const MsTableKey *key, MsTable *table)
 			desc->time_att = i + 1;
 	}
 	if (table)
-	{
-		reconcile_config(rel, table);
 		resolve_columns(desc, tupdesc, table);
-	}
 	else
 		number_columns(desc);
+	return desc;
+}
+
+/* Builds the description anew and caches it. */
+static MsRelDesc *
+build_reldesc(Relation rel, const MsTableKey *key, MsTable *table)
+{
+	MsRelDesc  *desc;
+	MsRelDesc  *cached;
+
+	if (table)
+		reconcile_config(rel, table);
+	desc = describe(RelationGetDescr(rel), key, table);
 
 	/* Catalog look-ups above may have processed invalidations; only now touch the cache. */
-	cached = MemoryContextAlloc(CacheMemoryContext, size);
-	memcpy(cached, desc, size);
+	cached = MemoryContextAlloc(CacheMemoryContext, desc->size);
+	memcpy(cached, desc, desc->size);
 	pfree(desc);
 	if (rel->rd_amcache)
 		pfree(rel->rd_amcache);
@@ -383,6 +394,14 @@ ms_value_to_datum(uint8 kind, double value)
 	if (kind == MS_FLOAT4)
 		return Float4GetDatum(ms_float4_narrow(value));
 	return Float8GetDatum(value);
+}
+
+MsRelDesc *
+ms_reldesc_of_columns(Relation rel, TupleDesc tupdesc)
+{
+	MsTableKey	key = ms_table_key(ms_rel_locator(rel));
+
+	return describe(tupdesc, &key, ms_reldesc(rel)->table);
 }
 
 void

@@ -57,6 +57,9 @@ extern MsTable *ms_reldesc_create_table(Relation rel, const MsTableKey *key);
 /* A palloc'd copy of ms_reldesc(rel). */
 extern MsRelDesc *ms_reldesc_copy(Relation rel);
 
+/* The same for other columns than the relation has now, as ALTER TABLE does to read a table while it rewrites it. */
+extern MsRelDesc *ms_reldesc_of_columns(Relation rel, TupleDesc tupdesc);
+
 /*
  * Label values as stored are the canonical binary image: the bytes of a by-value type (typlen of them),
  * of a fixed-length by-reference type, the content of a detoasted varlena without its header, a C string

@@ -72,7 +72,7 @@ load_labels(MsScan *scan)
 		return false;
 	MemoryContextReset(scan->series_cxt);
 	old = MemoryContextSwitchTo(scan->series_cxt);
-	ms_reldesc_fill_labels(scan->desc, RelationGetDescr(scan->base.rs_rd), labels,
+	ms_reldesc_fill_labels(scan->desc, scan->tupdesc, labels,
 						   nlabels, scan->values, scan->isnull);
 	MemoryContextSwitchTo(old);
 	return true;
@@ -241,6 +241,8 @@ ms_scan_getnextslot(TableScanDesc sscan, ScanDirection direction, TupleTableSlot
 	MsScan	   *scan = (MsScan *) sscan;
 	bool		found;
 
+	if (unlikely(slot->tts_tupleDescriptor != scan->tupdesc))
+		ms_scan_adopt(scan, slot->tts_tupleDescriptor);
 	if (ScanDirectionIsBackward(direction))
 		found = scan_backward(scan);
 	else
@@ -259,15 +261,11 @@ ms_scan_getnextslot(TableScanDesc sscan, ScanDirection direction, TupleTableSlot
 
 /* What a scan reads of every row. */
 static void
-open_cursor(MsScan *scan, Snapshot snapshot)
+open_cursor(MsScan *scan)
 {
 	const MsRelDesc *desc = scan->desc;
-	bool	   *need;
+	bool	   *need = palloc0(sizeof(bool) * (desc->nvalues + 1));
 
-	if (desc->table == NULL)
-		return;
-	need = palloc0(sizeof(bool) * (desc->nvalues + 1));
-	scan->value_atts = palloc(sizeof(int) * (desc->natts + 1));
 	for (int i = 0; i < desc->natts; i++)
 	{
 		scan->isnull[i] = true;
@@ -276,11 +274,43 @@ open_cursor(MsScan *scan, Snapshot snapshot)
 		scan->value_atts[scan->nvalue_atts++] = i;
 		need[desc->cols[i].ordinal] = true;
 	}
-	scan->cursor = ms_cursor_open(desc->table, snapshot, PG_INT64_MIN, PG_INT64_MAX,
-								  need, desc->nvalues);
+	if (desc->table)
+		scan->cursor = ms_cursor_open(desc->table, scan->base.rs_snapshot, PG_INT64_MIN,
+									  PG_INT64_MAX, need, desc->nvalues);
 	scan->lo = PG_INT64_MIN;
 	scan->hi = PG_INT64_MAX;
 	pfree(need);
+}
+
+/*
+ * Takes the columns of the slot, which are not always the relation's: ALTER TABLE
+ * has changed these already when it reads what there was before.
+ */
+void
+ms_scan_adopt(MsScan *scan, TupleDesc tupdesc)
+{
+	MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(scan));
+	MsRelDesc  *desc = ms_reldesc_of_columns(scan->base.rs_rd, tupdesc);
+
+	if (scan->desc)
+	{
+		/* another slot, or the same definition somewhere else in memory */
+		if (desc->size != scan->desc->size ||
+			memcmp(desc->cols, scan->desc->cols, sizeof(MsRelColumn) * desc->natts) != 0)
+			elog(ERROR, "columns of \"%s\" changed during a scan",
+				 RelationGetRelationName(scan->base.rs_rd));
+		pfree(desc);
+	}
+	else
+	{
+		scan->desc = desc;
+		scan->values = palloc0(sizeof(Datum) * (desc->natts + 1));
+		scan->isnull = palloc0(sizeof(bool) * (desc->natts + 1));
+		scan->value_atts = palloc(sizeof(int) * (desc->natts + 1));
+		open_cursor(scan);
+	}
+	scan->tupdesc = tupdesc;
+	MemoryContextSwitchTo(old);
 }
 
 TableScanDesc
@@ -309,12 +339,8 @@ ms_scan_begin(Relation rel, Snapshot snapshot, int nkeys, ScanKey key,
 	scan->base.rs_snapshot = snapshot;
 	scan->base.rs_flags = flags;
 	scan->base.rs_parallel = pscan;
-	scan->desc = ms_reldesc_copy(rel);
-	scan->values = palloc0(sizeof(Datum) * (scan->desc->natts + 1));
-	scan->isnull = palloc0(sizeof(bool) * (scan->desc->natts + 1));
 	scan->series_cxt = AllocSetContextCreate(CurrentMemoryContext, "memseries series",
 											 ALLOCSET_SMALL_SIZES);
-	open_cursor(scan, snapshot);
 	ms_scan_restart(scan);
 	RelationIncrementReferenceCount(rel);
 	pgstat_count_heap_scan(rel);
@@ -334,9 +360,13 @@ ms_scan_end(TableScanDesc sscan)
 	MemoryContextDelete(scan->series_cxt);
 	if (scan->sample)
 		pfree(scan->sample);
-	pfree(scan->desc);
-	pfree(scan->values);
-	pfree(scan->isnull);
+	if (scan->desc)
+	{
+		pfree(scan->desc);
+		pfree(scan->values);
+		pfree(scan->isnull);
+		pfree(scan->value_atts);
+	}
 	pfree(scan);
 }
 

@@ -19,7 +19,8 @@ struct MsSample;
 typedef struct MsScan
 {
 	TableScanDescData base;
-	MsRelDesc  *desc;			/* owned */
+	TupleDesc	tupdesc;		/* borrowed from the slot; NULL: not known yet */
+	MsRelDesc  *desc;			/* owned; of these columns */
 	MsCursor   *cursor;			/* owned; NULL if the table has nothing */
 	int64		lo;				/* the cursor's range */
 	int64		hi;
@@ -40,6 +41,7 @@ typedef struct MsScan
 	struct MsSample *sample;	/* owned; ANALYZE only */
 } MsScan;
 
+extern void ms_scan_adopt(MsScan *scan, TupleDesc tupdesc);
 extern bool ms_scan_forward(MsScan *scan);
 extern void ms_scan_restart(MsScan *scan);
 extern void ms_scan_store(MsScan *scan, TupleTableSlot *slot);

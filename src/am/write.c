@@ -53,6 +53,7 @@
 #include "pgstat.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -170,23 +171,22 @@ refresh_limits(MsBatch *batch)
 }
 
 /*
- * Rows of a memseries table that is rewritten were accepted once.  A materialized
- * view is filled with new ones, though.
+ * Is this, the original of a rewrite, a memseries table?  Its rows were accepted
+ * once then.  A materialized view, though, is filled with new ones.
  */
 static bool
-is_rewrite_of_own(Relation rel)
+is_own(Oid original)
 {
-	Oid			original = ms_rewritten_relation(rel);
-	Relation	orig;
+	Relation	rel;
 	bool		own;
 
 	if (!OidIsValid(original))
 		return false;
-	orig = RelationIdGetRelation(original);
-	if (!RelationIsValid(orig))
+	rel = RelationIdGetRelation(original);
+	if (!RelationIsValid(rel))
 		return false;
-	own = ms_is_memseries_rel(orig) && orig->rd_rel->relkind == RELKIND_RELATION;
-	RelationClose(orig);
+	own = ms_is_memseries_rel(rel) && rel->rd_rel->relkind == RELKIND_RELATION;
+	RelationClose(rel);
 	return own;
 }
 
@@ -194,11 +194,16 @@ static MsBatch *
 create_batch(Relation rel, const MsRelDesc *desc)
 {
 	TransactionId xid = GetCurrentTransactionId();
-	bool		unlimited = is_rewrite_of_own(rel);
+	Oid			original = ms_rewritten_relation(rel);
+	bool		unlimited = is_own(original);
 	MemoryContext cxt;
 	MemoryContext old;
 	MsBatch    *batch;
 	MsBatch   **tail = &ms_batches;
+	char	   *name = OidIsValid(original) ? get_rel_name(original) : NULL;
+
+	if (name == NULL)
+		name = RelationGetRelationName(rel);
 
 	/* catalog look-ups may have moved the description */
 	desc = ms_reldesc_for_write(rel);
@@ -214,7 +219,8 @@ create_batch(Relation rel, const MsRelDesc *desc)
 	batch->table = desc->table;
 	batch->generation = desc->generation;
 	batch->relid = RelationGetRelid(rel);
-	namestrcpy(&batch->relname, RelationGetRelationName(rel));
+	namestrcpy(&batch->relname, name);
+	batch->converts = OidIsValid(original) && !unlimited;
 	batch->xid = xid;
 	batch->subid = GetCurrentSubTransactionId();
 	batch->desc = palloc(desc->size);
@@ -412,6 +418,9 @@ refuse_time(const MsBatch *batch, int64 time)
 			 errdetail("Times before %s are accepted now.", limit) :
 			 errdetail("Times from %s up to %s are accepted now.",
 					   timestamptz_to_str(batch->horizon), limit),
+			 batch->converts ?
+			 errhint("Before the table is rewritten, SECURITY LABEL FOR memseries ON TABLE %s IS 'retain=all' makes it keep all.",
+					 quote_identifier(NameStr(batch->relname))) :
 			 errhint("Use memseries.configure to keep more windows (retain), to keep all (retain => NULL), or to leave such rows out (on_out_of_range => 'skip').")));
 }
 
