@@ -9,8 +9,8 @@
  * together, out of one class into the next, and leave the spans of the smaller
  * classes behind, each held by the few that grow slowly.  Measured over windows
  * whose chunks grow by forty folds, classes alone take 45% more than is
- * allocated with a thousand series and 25% with five thousand; this file takes
- * 16% and 8%.  So a group begins with mixed spans, of two kinds:
+ * allocated with a thousand series and 25% with five thousand; with mixed spans
+ * it is 16% and 9%.  So a group begins with mixed spans, of two kinds:
  *
  *	fine	one page in grains of 16 bytes, for objects of up to 4064 bytes;
  *			8 MB of a group at most

@@ -93,6 +93,17 @@ check(void)
 		die("arena", "statistics make no sense");
 }
 
+/* The validators alone. */
+static void
+check_books(void)
+{
+	const char *why;
+
+	if (!ms_arena_is_valid(arena, &why) ||
+		!ms_group_is_valid(arena, &groups[0], &why))
+		die("books", why);
+}
+
 static void
 verify_contents(const Object *o)
 {
@@ -310,6 +321,92 @@ test_full(void)
 	arena_destroy(arena);
 }
 
+/* Packed objects: what is dead, what is trimmed, and when pages go back. */
+static void
+test_packed(void)
+{
+	static MsRef refs[30000];
+	MsRowStats	rows[MS_NUM_ROWS];
+	MsRowStats *packed = &rows[MS_ROW_PACKED];
+	bool		good = true;
+	int			i;
+
+	start(8 * 1024 * 1024);
+	for (i = 0; i < 30000; i++)
+	{
+		refs[i] = ms_arena_alloc_packed(arena, &groups[0], 100, 0);
+		if (i > 0 && refs[i] != refs[i - 1] + 7)
+			good &= (uintptr_t) ms_ptr(arena, refs[i]) % MS_PAGE_SIZE == 0;
+	}
+	ok(good, "packed objects lie one behind the other");
+	ms_arena_trim_packed(arena, &groups[0]);
+	ms_group_row_stats(arena, &groups[0], rows);
+	ok(packed->allocated == 30000 * 112 && packed->dead == 0 &&
+	   packed->tail < MS_PAGE_SIZE * packed->spans, "packed and trimmed");
+	for (i = 0; i < 30000; i += 2)
+		ms_arena_free(arena, &groups[0], refs[i], 100);
+	ms_group_row_stats(arena, &groups[0], rows);
+	ok(packed->allocated == 15000 * 112 && packed->dead == 15000 * 112 &&
+	   packed->objects == 15000, "half of them are dead");
+	check_books();
+	for (i = 1; i < 15000; i += 2)
+		ms_arena_free(arena, &groups[0], refs[i], 100);
+	ms_group_row_stats(arena, &groups[0], rows);
+	ok(packed->in_use < 22000 * 112, "spans whose objects are all dead go back");
+	for (i = 15001; i < 30000; i += 2)
+		ms_arena_free(arena, &groups[0], refs[i], 100);
+	ok(ms_group_in_use(arena, &groups[0]) == 0, "all of them gone");
+	check_books();
+	arena_destroy(arena);
+}
+
+/*
+ * An open window: n chunks that grow by forty folds, each a new object, some
+ * fast and most slowly.  The gap must not get wide.
+ */
+static void
+test_growth(int n, int limit)
+{
+	static MsRef refs[5000];
+	static uint32 sizes[5000];
+	static uint32 rates[5000];
+	MsArenaStats st;
+	char		what[100];
+	double		gap = 0;
+	int			fold;
+	int			i;
+
+	rng = 4711;
+	start(32 * 1024 * 1024);
+	for (i = 0; i < n; i++)
+	{
+		sizes[i] = 40;
+		rates[i] = rnd(&rng, 100) < 63 ? rnd(&rng, 3) : 5 + rnd(&rng, 60);
+		refs[i] = ms_arena_alloc(arena, &groups[0], sizes[i], 0);
+	}
+	for (fold = 0; fold < 40; fold++)
+	{
+		for (i = 0; i < n; i++)
+		{
+			int			k = (int) rnd(&rng, n);
+			uint32		size = sizes[k] + rnd(&rng, 2 * rates[k] + 1);
+			MsRef		ref = ms_arena_alloc(arena, &groups[0], size, 0);
+
+			ms_arena_free(arena, &groups[0], refs[k], sizes[k]);
+			refs[k] = ref;
+			sizes[k] = size;
+		}
+		ms_arena_stats(arena, &st);
+		if (fold >= 10)
+			gap = Max(gap, 100.0 * (st.in_use - st.allocated) / st.allocated);
+	}
+	snprintf(what, sizeof(what), "%d growing chunks leave a gap below %d%%", n, limit);
+	printf("# %d growing chunks: gap up to %.1f%%\n", n, gap);
+	ok(gap < limit, what);
+	check_books();
+	arena_destroy(arena);
+}
+
 /* What the gap between in use and allocated is for n objects of real sizes. */
 static void
 gap(int n, bool packed)
@@ -364,8 +461,11 @@ main(void)
 	LWLockInitialize(&lock, 0);
 	test_classes();
 	test_full();
+	test_packed();
+	test_growth(1000, 25);
+	test_growth(5000, 15);
 	for (seed = 1; seed <= 10; seed++)
-		in_classes += history(seed, 700 * 1024 << seed / 2, steps(30000), seed <= 3 ? 1 : 37);
+		in_classes += history(seed, 700 * 1024 << seed / 2, steps(30000), seed == 1 ? 1 : 37);
 	ok(true, "random histories");
 	ok(in_classes > 0, "that used every kind of span");
 	gap(10, false);
