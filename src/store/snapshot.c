@@ -630,7 +630,11 @@ remember_file(Round *round, const Noted *noted)
 			repalloc_huge(round->files, sizeof(NewFile) * round->files_cap);
 	}
 	file = &round->files[round->nfiles++];
-	file->name.key = noted->table->key;
+
+	/* The table may be gone by now, and its entry somebody else's. */
+	file->name.key.spc = noted->head.spc;
+	file->name.key.db = noted->head.db;
+	file->name.key.rel = noted->head.rel;
 	file->name.start = noted->head.start;
 	file->table = noted->table;
 	file->generation = noted->generation;
