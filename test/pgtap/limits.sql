@@ -78,11 +78,10 @@ SET statement_timeout = '300ms';
 SELECT fill(1000, 1000);
 SELECT is(:'LAST_ERROR_SQLSTATE'::text, '57014', 'filling can be interrupted');
 \set LAST_ERROR_SQLSTATE none
-SET statement_timeout = '20ms';
+SET statement_timeout = '10ms';
 SELECT sum(v1 + v2 + v3 + v4 + v5 + v6 + v7 + v8) FROM noise;
 SELECT is(:'LAST_ERROR_SQLSTATE'::text, '57014', 'reading can');
 \set LAST_ERROR_SQLSTATE none
-SET statement_timeout = '50ms';
 SELECT memseries.dump_table('noise', :'file' || '2');
 SELECT is(:'LAST_ERROR_SQLSTATE'::text, '57014', 'dumping can');
 \set LAST_ERROR_SQLSTATE none

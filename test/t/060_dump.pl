@@ -12,8 +12,9 @@ use MemseriesNode;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $from = MemseriesNode->start('from');
-my $to = MemseriesNode->start('to', extension => 0);
+my %init = (extra => [ '--encoding=UTF8', '--no-locale' ]);
+my $from = MemseriesNode->start('from', init => \%init);
+my $to = MemseriesNode->start('to', init => \%init, extension => 0);
 my $dir = PostgreSQL::Test::Utils::tempdir();
 
 $from->safe_psql('postgres', q{
