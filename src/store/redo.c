@@ -12,8 +12,13 @@
  * An ERROR here would stop the server, so a full segment must not be one as
  * long as there is another way.  The writer took its memory before it wrote the
  * record, so what is replayed fits, if memory is as large as it was there, the
- * same windows have expired (dropping them is in WAL), and runs do not pile up:
- * in crash recovery nobody else folds them, so this does, now and then.  A
+ * same windows have expired (dropping them is in WAL), tables that were dropped
+ * are, and runs do not pile up.  Dropping a table, truncating it and aborting
+ * what made it are PostgreSQL's records, which we do not see; but they take the
+ * storage's files away, so when memory or the directory is full, tables whose
+ * files are gone are dropped here.  (A file may be gone before its time, since it
+ * is what it was at the crash.  Then so is what this record is about.)  In
+ * crash recovery nobody else folds runs, so this does, now and then.  A
  * standby with less memory than its primary can still fill up.  Then recovery
  * stops and says so, as PostgreSQL does when a standby's max_connections is too
  * small: nothing is lost, and with more memory it goes on.
@@ -40,11 +45,15 @@
 #include "store/load.h"
 #include "store/maintain.h"
 #include "store/snapshot.h"
+#include "store/storage.h"
 #include "store/wal.h"
 
 /* In crash recovery, fold a table with so many runs or bytes of them. */
 #define FOLD_RUNS	4096
 #define FOLD_BYTES	(64 * 1024 * 1024)
+
+/* More than an empty table takes. */
+#define TABLE_BYTES	(256 * 1024)
 
 static MemoryContext redo_context = NULL;
 
@@ -67,6 +76,32 @@ fold_runs(MsTable *table, bool must)
 	ms_lock(table->maintain, MS_RANK_MAINTAIN);
 	ms_fold_table(table, PG_UINT64_MAX, &stats);
 	ms_unlock(table->maintain);
+}
+
+/* Drops tables whose storage is gone. */
+static void
+sweep_storage(void)
+{
+	for (int i = 0; i < ms_store->max_tables; i++)
+		(void) ms_storage_sweep_table(&ms_store->tables[i]);
+}
+
+/* Might there be no room for one more table? */
+static bool
+is_short_of_room(void)
+{
+	MsArenaStats stats;
+	bool		full = true;
+
+	ms_arena_stats(ms_store->arena, &stats);
+	if (stats.free < stats.reserve + TABLE_BYTES)
+		return true;
+
+	ms_lock_shared(ms_store->directory, MS_RANK_DIRECTORY);
+	for (int i = 0; full && i < ms_store->max_tables; i++)
+		full = ms_store->tables[i].in_use;
+	ms_unlock(ms_store->directory);
+	return full;
 }
 
 static void
@@ -111,6 +146,10 @@ redo_run(XLogReaderState *record)
 	input.pieces = pieces;
 	if (!ms_run_replay(table, &writer, &input, xl.seq, record->EndRecPtr))
 	{
+		sweep_storage();
+		table = ms_table_lookup(&xl.key);
+		if (table == NULL)
+			return;
 		fold_runs(table, true);
 		if (!ms_run_replay(table, &writer, &input, xl.seq, record->EndRecPtr))
 			report_full(table);
@@ -143,6 +182,8 @@ redo_table(XLogReaderState *record)
 		elog(PANIC, "malformed memseries TABLE record");
 	slots = palloc(sizeof(MsSlot) * Max(xl.nslots, 1));
 	memcpy(slots, XLogRecGetData(record) + sizeof(xl), sizeof(MsSlot) * xl.nslots);
+	if (ms_table_lookup(&xl.key) == NULL && is_short_of_room())
+		sweep_storage();
 	ms_table_replay(&xl.key, &xl.config, slots, xl.nslots);
 }
 
@@ -223,6 +264,7 @@ ms_wal_cleanup(void)
 {
 	MsSnapshotStats stats;
 
+	sweep_storage();
 	if (!(PromoteIsTriggered() && ms_worker_is_running(MS_GUARD)))
 		ms_snapshot_write(false, &stats);
 	if (redo_context != NULL)

@@ -66,3 +66,20 @@ ms_storage_state(const MsTableKey *key)
 	smgrclose(smgr);
 	return exists ? MS_STORAGE_THERE : MS_STORAGE_GONE;
 }
+
+/* See storage.h. */
+bool
+ms_storage_sweep_table(MsTable *table)
+{
+	MsTableKey	key;
+	bool		in_use;
+
+	ms_lock_shared(ms_store->directory, MS_RANK_DIRECTORY);
+	in_use = table->in_use;
+	key = table->key;
+	ms_unlock(ms_store->directory);
+	if (!in_use || ms_storage_state(&key) != MS_STORAGE_GONE)
+		return false;
+	ms_table_drop(&key);
+	return true;
+}

@@ -20,4 +20,7 @@ typedef enum MsStorageState
 /* Takes no lock of ours; may ERROR for trouble with the file system. */
 extern MsStorageState ms_storage_state(const MsTableKey *key);
 
+/* Drops the table in this entry of the directory if its storage is gone; true if so.  As above, then as ms_table_drop. */
+extern bool ms_storage_sweep_table(MsTable *table);
+
 #endif							/* MS_STORAGE_H */

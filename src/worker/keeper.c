@@ -43,7 +43,8 @@
 #include "worker/worker.h"
 
 #define FOLD_PIECES			4096	/* under one hold of maintain */
-#define SEAL_CHUNKS			1024
+#define SEAL_CHUNKS			64
+#define YIELD_US			1000	/* between two holds */
 #define STORAGE_SWEEP_MS	10000
 #define SERIES_SWEEP_MS		300000	/* for series left without samples by
 									 * deletes */
@@ -128,6 +129,13 @@ visit_table(MsTable *table)
 				more = keep_table(table, &sweep);
 		}
 		ms_unlock(table->maintain);
+
+		/*
+		 * LWLocks are not fair: taken again at once, this one would never be
+		 * seen free by those who wait for it, the guard above all.
+		 */
+		if (more)
+			pg_usleep(YIELD_US);
 		MemoryContextReset(CurrentMemoryContext);
 	}
 }
@@ -138,16 +146,7 @@ sweep_storage(void)
 {
 	for (int i = 0; i < ms_store->max_tables && !ShutdownRequestPending; i++)
 	{
-		MsTable    *table = &ms_store->tables[i];
-		MsTableKey	key;
-		bool		in_use;
-
-		ms_lock_shared(ms_store->directory, MS_RANK_DIRECTORY);
-		in_use = table->in_use;
-		key = table->key;
-		ms_unlock(ms_store->directory);
-		if (in_use && ms_storage_state(&key) == MS_STORAGE_GONE)
-			ms_table_drop(&key);
+		(void) ms_storage_sweep_table(&ms_store->tables[i]);
 		CHECK_FOR_INTERRUPTS();
 	}
 	AtEOXact_SMgr();
