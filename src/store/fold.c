@@ -45,6 +45,12 @@
 #include "store/foldwork.h"
 #include "store/maintain.h"
 
+/*
+ * With a limit on pieces, this limits the bytes of chunks written too: a piece
+ * may hold one row or a million, and others wait for table->maintain.
+ */
+#define FOLD_BYTES	(2 * 1024 * 1024)
+
 /* ---- judging ---- */
 
 typedef enum RunFate
@@ -517,6 +523,7 @@ fold_series(MsFoldWork *work, MsWindow *window, uint32 sid, TransactionId horizo
 		else
 			bytes = ms_fold_rewrite(work, stored, pieces, nfold, flags, &len);
 		pfree(pieces);
+		stats->bytes_folded += len;
 		if (len > 0)
 		{
 			new_chunk = ms_chunk_store(window, bytes, len, work->nrows, false);
@@ -620,7 +627,8 @@ ms_fold_table(MsTable *table, uint64 max_pieces, MsMaintainStats *stats)
 		series = series_to_fold(table, window, horizon);
 		while ((sid = bms_next_member(series, sid)) >= 0)
 		{
-			if (stats->pieces_folded + stats->pieces_dropped >= max_pieces)
+			if (stats->pieces_folded + stats->pieces_dropped >= max_pieces ||
+				(max_pieces != PG_UINT64_MAX && stats->bytes_folded >= FOLD_BYTES))
 			{
 				stats->more = true;
 				break;

@@ -19,6 +19,7 @@ typedef struct MsMaintainStats
 {
 	uint64		pieces_folded;
 	uint64		pieces_dropped; /* aborted */
+	uint64		bytes_folded;	/* of chunks written */
 	uint64		runs_freed;
 	uint64		chunks_sealed;
 	uint64		windows_sealed;
