@@ -280,7 +280,10 @@ ms_expire(PG_FUNCTION_ARGS)
 	table = ms_reldesc(rel)->table;
 	if (table != NULL)
 	{
-		/* By the settings in effect, not by those this transaction may have changed. */
+		/*
+		 * By the settings in effect, not by those this transaction may have
+		 * changed.
+		 */
 		config = ms_table_get_config(table);
 		horizon = ms_config_horizon(&config, as_of);
 		if (horizon != PG_INT64_MIN)

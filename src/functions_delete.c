@@ -57,23 +57,23 @@ typedef struct Filter
 static void
 condition_error_callback(void *arg)
 {
-	const char *text = (const char *) arg;
+	const char *source = (const char *) arg;
 	int			position = geterrposition();
 
 	if (position > 0)
 	{
 		errposition(0);
 		internalerrposition(position);
-		internalerrquery(text);
+		internalerrquery(source);
 	}
 	errcontext("condition of memseries.delete_samples");
 }
 
 /* The raw expression; ERROR if the text is anything else. */
 static Node *
-parse_condition(const char *text)
+parse_condition(const char *source)
 {
-	List	   *parsed = raw_parser(text, RAW_PARSE_PLPGSQL_EXPR);
+	List	   *parsed = raw_parser(source, RAW_PARSE_PLPGSQL_EXPR);
 	SelectStmt *select = castNode(SelectStmt, linitial_node(RawStmt, parsed)->stmt);
 	ResTarget  *target;
 
@@ -126,17 +126,17 @@ check_columns(Node *expr, Relation rel, const MsRelDesc *desc)
 
 /* The condition as an expression ready to be initialised; ERROR if it cannot be one. */
 static Expr *
-analyze_condition(const char *text, Relation rel, const MsRelDesc *desc)
+analyze_condition(const char *source, Relation rel, const MsRelDesc *desc)
 {
 	ParseState *pstate = make_parsestate(NULL);
 	ParseNamespaceItem *item;
 	Node	   *expr;
 
-	pstate->p_sourcetext = text;
+	pstate->p_sourcetext = source;
 	item = addRangeTableEntryForRelation(pstate, rel, AccessShareLock, NULL, false, true);
 	addNSItemToQuery(pstate, item, true, true, true);
 
-	expr = transformWhereClause(pstate, parse_condition(text), EXPR_KIND_WHERE, "condition");
+	expr = transformWhereClause(pstate, parse_condition(source), EXPR_KIND_WHERE, "condition");
 	assign_expr_collations(pstate, expr);
 	if (pstate->p_hasSubLinks)
 		ereport(ERROR,
@@ -168,17 +168,17 @@ filter_init(Filter *filter, Relation rel, text *condition)
 
 	if (condition != NULL)
 	{
-		char	   *text = text_to_cstring(condition);
+		char	   *source = text_to_cstring(condition);
 		ErrorContextCallback context = {
 			.previous = error_context_stack,
 			.callback = condition_error_callback,
-			.arg = text
+			.arg = source
 		};
 		MemoryContext old;
 		Expr	   *expr;
 
 		error_context_stack = &context;
-		expr = analyze_condition(text, rel, filter->desc);
+		expr = analyze_condition(source, rel, filter->desc);
 		error_context_stack = context.previous;
 
 		old = MemoryContextSwitchTo(filter->estate->es_query_cxt);

@@ -314,16 +314,16 @@ make_texts(Dump *dump, const MsLabelValue *labels, int nlabels)
 	for (int i = 0; i < dump->nlabels; i++)
 	{
 		int			at = dump->labels[i].attnum - 1;
-		MsSnapLabel *text = &dump->texts[i];
+		MsSnapLabel *out = &dump->texts[i];
 
-		text->data = NULL;
-		text->len = 0;
+		out->data = NULL;
+		out->len = 0;
 		if (!dump->nulls[at])
 		{
 			char	   *value = OutputFunctionCall(&dump->labels[i].output, dump->datums[at]);
 
-			text->data = (uint8 *) value;
-			text->len = strlen(value);
+			out->data = (uint8 *) value;
+			out->len = strlen(value);
 		}
 	}
 	MemoryContextSwitchTo(old);

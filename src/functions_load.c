@@ -286,7 +286,7 @@ match_column(MsLoad *load, const FileColumn *column, bool *matched)
 									format_type_with_typemod(att->atttypid, att->atttypmod)));
 		if (col->role == MS_ROLE_LABEL)
 		{
-			MsLoadLabel    *label = &load->label_cols[load->nlabels++];
+			MsLoadLabel *label = &load->label_cols[load->nlabels++];
 			Oid			function;
 
 			label->att = att;
@@ -296,7 +296,7 @@ match_column(MsLoad *load, const FileColumn *column, bool *matched)
 		}
 		else if (col->role == MS_ROLE_VALUE)
 		{
-			MsLoadValue    *value = &load->value_cols[load->nvalues];
+			MsLoadValue *value = &load->value_cols[load->nvalues];
 
 			value->att = att;
 			value->ordinal = col->ordinal;
@@ -332,7 +332,8 @@ read_table(MsLoad *load, MsReader *reader)
 		columns[i].type = get_text(load, reader);
 	}
 	encoding = get_text(load, reader);
-	(void) get_text(load, reader);	/* the table's name, for who looks into the file */
+	(void) get_text(load, reader);	/* the table's name, for who looks into
+									 * the file */
 	load->encoding = pg_char_to_encoding(encoding);
 	if (reader->bad || ms_reader_left(reader) > 0 || load->encoding < 0)
 		ms_load_corrupted(load, "the description of the table is malformed");

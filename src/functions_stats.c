@@ -377,8 +377,8 @@ ms_get_size_classes(PG_FUNCTION_ARGS)
 	for (int r = 0; r < MS_NUM_ROWS; r++)
 	{
 		const char *kind = r == MS_ROW_MIXED ? "mixed" :
-			r == MS_ROW_PACKED ? "packed" :
-			r == MS_ROW_RUN ? "large" : "class";
+		r == MS_ROW_PACKED ? "packed" :
+		r == MS_ROW_RUN ? "large" : "class";
 		Datum		values[10];
 		bool		nulls[10] = {false};
 		int			i = 0;

@@ -53,9 +53,9 @@ typedef struct MsLoad
 	/* columns of the file, in its order */
 	int			encoding;
 	int			nlabels;
-	MsLoadLabel    *label_cols;
+	MsLoadLabel *label_cols;
 	int			nvalues;
-	MsLoadValue    *value_cols;
+	MsLoadValue *value_cols;
 	bool		same_order;		/* values have the table's ordinals */
 	uint8	   *kinds;			/* [desc->nvalues], by ordinal */
 

@@ -36,7 +36,7 @@ ms_load_labels(MsLoad *load)
 
 	for (int i = 0; i < load->nlabels; i++)
 	{
-		MsLoadLabel    *col = &load->label_cols[i];
+		MsLoadLabel *col = &load->label_cols[i];
 		MsSnapLabel *text = &load->texts[i];
 		MsLabelValue *label = &load->labels[col->ordinal];
 		char	   *string = NULL;
@@ -160,7 +160,10 @@ arrange(MsLoad *load, const MsRows *rows, MsRows *out)
 		out->nulls[ordinal] = rows->nulls != NULL ? rows->nulls[v] : NULL;
 		if (load->value_cols[v].kind == MS_FLOAT4)
 		{
-			/* What reads as a float again is a float; anybody may have written the file. */
+			/*
+			 * What reads as a float again is a float; anybody may have
+			 * written the file.
+			 */
 			for (int i = 0; i < rows->nrows; i++)
 				rows->values[v][i] = ms_float4_widen(ms_float4_narrow(rows->values[v][i]));
 		}

@@ -34,22 +34,22 @@
 typedef struct Problems
 {
 	int			n;
-	char		text[MAX_PROBLEMS][256];
+	char		line[MAX_PROBLEMS][256];
 } Problems;
 
 /* Notes a problem, if there is room. */
 #define problem(problems, ...) \
 	do { \
 		if ((problems)->n < MAX_PROBLEMS) \
-			snprintf((problems)->text[(problems)->n++], \
-					 sizeof((problems)->text[0]), __VA_ARGS__); \
+			snprintf((problems)->line[(problems)->n++], \
+					 sizeof((problems)->line[0]), __VA_ARGS__); \
 	} while (0)
 
 static void
 report_all(Problems *problems, MsCheckReport report, void *arg)
 {
 	for (int i = 0; i < problems->n; i++)
-		report(arg, problems->text[i]);
+		report(arg, problems->line[i]);
 	problems->n = 0;
 	CHECK_FOR_INTERRUPTS();
 }

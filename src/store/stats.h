@@ -16,7 +16,8 @@ typedef struct MsTableInfo
 	uint32		series;
 	uint32		windows;
 	uint32		sealed_windows;
-	int64		first_start;	/* of the oldest window; meaningless without windows */
+	int64		first_start;	/* of the oldest window; meaningless without
+								 * windows */
 	int64		last_start;		/* of the newest */
 	uint64		samples;		/* in chunks and runs */
 	uint64		runs;
@@ -49,7 +50,8 @@ typedef struct MsSeriesInfo
 	uint32		chunks;
 	uint64		samples;
 	uint64		chunk_bytes;
-	int64		first_start;	/* of the oldest window that has some; meaningless without samples */
+	int64		first_start;	/* of the oldest window that has some;
+								 * meaningless without samples */
 	int64		last_start;
 } MsSeriesInfo;
 

@@ -61,7 +61,10 @@ ms_storage_state(const MsTableKey *key)
 	locator.relNumber = key->rel;
 	smgr = smgropen(locator, INVALID_PROC_NUMBER);
 
-	/* crash recovery removes an unlogged table's main fork before we look, to make it anew later */
+	/*
+	 * crash recovery removes an unlogged table's main fork before we look, to
+	 * make it anew later
+	 */
 	exists = smgrexists(smgr, MAIN_FORKNUM) || smgrexists(smgr, INIT_FORKNUM);
 	smgrclose(smgr);
 	return exists ? MS_STORAGE_THERE : MS_STORAGE_GONE;
