@@ -11,6 +11,9 @@
  * there: ALTER TABLE has many parts, and may reach a table through its parent.
  * So tables are looked at again after the statement, which an error then undoes.
  *
+ * New columns get their slots in the store on this occasion, too, so that WAL
+ * tells standbys of them before it tells of the statement's commit.
+ *
  * The tables are looked up here by name without a lock; should the name mean
  * another table by the time the statement runs, the callbacks are still there.
  *
@@ -266,6 +269,7 @@ check_after(Oid relid)
 		if (rel == NULL)
 			continue;
 		ms_check_columns(RelationGetDescr(rel), RelationGetRelationName(rel));
+		(void) ms_reldesc(rel); /* gives new columns their slots */
 		if (rel->rd_rel->relhastriggers)
 			check_foreign_keys(rel);
 		relation_close(rel, NoLock);

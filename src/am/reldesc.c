@@ -23,6 +23,10 @@
  * verified at each use by its generation.  That needs no lock: whoever has the
  * relation open holds a lock on it that keeps its storage, and so its table.
  *
+ * Slots are appended when a column is first met, which ddl.c sees to at the end
+ * of the statement that made it.  A standby does not append any: the order of
+ * slots is the primary's, and comes with WAL.
+ *
  * ALTER TABLE reads a table that it rewrites with the columns it had before,
  * while the relation already has the new ones (ms_reldesc_of_columns).
  *
@@ -37,6 +41,7 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xlog.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
@@ -169,6 +174,7 @@ resolve_columns(MsRelDesc *desc, TupleDesc tupdesc, MsTable *table)
 	do
 	{
 		int			nslots = ms_table_get_slots(table, slots, MS_MAX_SLOTS);
+		int			unknown[MS_ROLE_VALUE + 1] = {0};
 
 		nlacking = 0;
 		desc->nlabels = 0;
@@ -188,11 +194,15 @@ resolve_columns(MsRelDesc *desc, TupleDesc tupdesc, MsTable *table)
 				if (slots[s].role == col->role)
 					ordinal++;
 			}
-			if (s == nslots)
+			if (s == nslots && !RecoveryInProgress())
 			{
 				lacking[nlacking++] = wanted;
 				continue;
 			}
+
+			/* on a standby it reads as missing: nothing is stored there */
+			if (s == nslots)
+				ordinal += unknown[col->role]++;
 			col->ordinal = ordinal;
 			if (col->role == MS_ROLE_LABEL)
 				desc->nlabels = Max(desc->nlabels, ordinal + 1);

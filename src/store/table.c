@@ -272,7 +272,7 @@ ms_table_clear(MsTable *table)
 	ms_unlock(table->maintain);
 }
 
-/* See table.h.  Takes table->lock. */
+/* See table.h.  Takes table->lock.  Not to be called in recovery. */
 void
 ms_table_add_slots(MsTable *table, const MsSlot *slots, int nslots)
 {
@@ -283,6 +283,13 @@ ms_table_add_slots(MsTable *table, const MsSlot *slots, int nslots)
 	too_many = table->nslots + nslots > MS_MAX_SLOTS;
 	if (!too_many)
 		ok = append_slots_locked(table, slots, nslots);
+	if (!too_many && ok && table->logged && table->nwindows > 0)
+	{
+		/* a standby cannot append slots by itself, but wants to read the columns */
+		START_CRIT_SECTION();
+		table->logged_at = ms_wal_table(table);
+		END_CRIT_SECTION();
+	}
 	ms_unlock(table->lock);
 
 	if (too_many)
