@@ -24,7 +24,7 @@ server_end_with()
 
 server_cleanup()
 {
-	local pid _
+	local pid i
 	trap '' INT TERM HUP
 	for pid in $server_background; do
 		kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true
@@ -32,7 +32,7 @@ server_cleanup()
 	[ -n "$run" ] || return 0
 	cd /
 	# Interrupted while it starts, it may be there only in a moment.
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
+	for i in 1 2 3 4 5 6 7 8 9 10; do
 		[ $server_starting = yes ] && [ ! -e "$run/server/pgdata/postmaster.pid" ] || break
 		sleep 0.1
 	done
