@@ -147,6 +147,8 @@ DROP TRIGGER at_commit ON cpu;
 -- Foreign keys from samples to a table of hosts.
 CREATE TABLE host (name text PRIMARY KEY);
 INSERT INTO host VALUES ('a'), ('b');
+TRUNCATE cpu;
+INSERT INTO cpu VALUES ('2024-01-01', 'a', 1), ('2024-01-01', 'nobody', 1);
 ALTER TABLE cpu ADD CONSTRAINT known FOREIGN KEY (host) REFERENCES host;
 TRUNCATE cpu;
 ALTER TABLE cpu ADD CONSTRAINT known FOREIGN KEY (host) REFERENCES host;
