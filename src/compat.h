@@ -112,6 +112,15 @@ ms_relation_locked_exclusively(Oid relid)
 #define ms_attribute_is_virtual(att)	((void) (att), false)
 #endif
 
+/* 16 forgot about outer joins here */
+#if PG_VERSION_NUM >= 160000
+#define ms_build_expression_pathkey(root, expr, opno, relids) \
+	build_expression_pathkey(root, expr, opno, relids, false)
+#else
+#define ms_build_expression_pathkey(root, expr, opno, relids) \
+	build_expression_pathkey(root, expr, NULL, opno, relids, false)
+#endif
+
 /* 17 moved a process's local transaction id */
 #if PG_VERSION_NUM >= 170000
 #define ms_my_lxid				(MyProc->vxid.lxid)

@@ -34,6 +34,14 @@
 #endif
 #include "exec/scan.h"
 
+static const char *const order_names[] = {
+	[MS_ORDER_SERIES] = "by series",
+	[MS_ORDER_TIME] = "by time",
+	[MS_ORDER_TIME_DESC] = "by time, descending",
+	[MS_ORDER_FIRST] = "oldest row of each series",
+	[MS_ORDER_LAST] = "newest row of each series",
+};
+
 static void
 show_conditions(const char *label, List *exprs, CustomScanState *node, List *ancestors,
 				ExplainState *es)
@@ -98,6 +106,8 @@ ms_scan_explain(CustomScanState *node, List *ancestors, ExplainState *es)
 	List	   *labels = list_concat_copy(state->exprs[MS_EXPR_SAFE],
 										  state->exprs[MS_EXPR_LABEL]);
 
+	if (state->order != MS_ORDER_SERIES)
+		ExplainPropertyText("Order", order_names[state->order], es);
 	show_conditions("Series Filter", labels, node, ancestors, es);
 	show_conditions("Time Range", state->exprs[MS_EXPR_TIME], node, ancestors, es);
 	if (es->analyze)

@@ -125,6 +125,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	int			natts = RelationGetDescr(rel)->natts;
 
 	split_exprs(state, cscan);
+	state->order = list_nth_int(cscan->custom_private, MS_PRIVATE_ORDER);
 	if (estate->es_epq_active != NULL)
 		compile_for_any_slot(node);
 	state->safe_qual = ExecInitQual(state->exprs[MS_EXPR_SAFE], &node->ss.ps);
@@ -146,6 +147,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	state->template_isnull = palloc(sizeof(bool) * natts);
 	memset(state->template_isnull, true, sizeof(bool) * natts);
 	find_columns(state);
+	state->index = ms_labelindex_create(state, cscan->scan.scanrelid);
 	if (list_nth_int(cscan->custom_private, MS_PRIVATE_REFETCH) && estate->es_epq_active == NULL)
 		state->refetch = ms_refetch_begin(estate, RelationGetRelid(rel));
 }
@@ -172,6 +174,8 @@ refresh_desc(MsScanState *state, Relation rel)
 		state->cursor = NULL;
 		memset(&state->seen, 0, sizeof(state->seen));
 	}
+	ms_labelindex_reset(state);
+	state->step = NULL;
 	pfree(state->need);
 	pfree(state->columns);
 	pfree(state->desc);
@@ -179,8 +183,8 @@ refresh_desc(MsScanState *state, Relation rel)
 	find_columns(state);
 }
 
-static void
-start_scan(MsScanState *state)
+void
+ms_scan_start(MsScanState *state)
 {
 	ScanState  *ss = &state->css.ss;
 	EState	   *estate = ss->ps.state;
@@ -209,12 +213,17 @@ start_scan(MsScanState *state)
 		state->cursor = ms_cursor_open(state->desc->table, estate->es_snapshot,
 									   state->lo, state->hi, state->need, state->desc->nvalues);
 		MemoryContextSwitchTo(old);
-		ms_cursor_count_skipped(state->cursor, state->analyze);
+		ms_cursor_count_skipped(state->cursor, state->analyze && state->order == MS_ORDER_SERIES);
+		ms_cursor_set_backward(state->cursor, state->order == MS_ORDER_LAST ||
+							   state->order == MS_ORDER_TIME_DESC);
 	}
 	state->limit = ms_cursor_series_limit(state->cursor);
 	state->next = 0;
 	state->claimed = state->shared != NULL ? 0 : state->limit;
+	state->indexed = ms_labelindex_start(state);
 	state->done = false;
+	if (state->order == MS_ORDER_TIME || state->order == MS_ORDER_TIME_DESC)
+		ms_sorted_start(state);
 }
 
 /* ---- rows ---- */
@@ -224,7 +233,7 @@ static bool
 next_rows(MsScanState *state)
 {
 	if (!state->started)
-		start_scan(state);
+		ms_scan_start(state);
 	while (!state->done)
 	{
 		state->row = 0;
@@ -243,10 +252,11 @@ next_rows(MsScanState *state)
 	return false;
 }
 
-static inline void
-fill_slot(MsScanState *state, TupleTableSlot *slot)
+/* Puts row number state->row of the rows at hand into the slot, which is empty. */
+void
+ms_scan_fill_slot(MsScanState *state, TupleTableSlot *slot)
 {
-	int			row = state->row++;
+	int			row = state->row;
 	int			natts = slot->tts_tupleDescriptor->natts;
 	int			time = state->desc->time_att - 1;
 
@@ -274,9 +284,18 @@ next_row(ScanState *ss)
 	TupleTableSlot *slot = ss->ss_ScanTupleSlot;
 
 	ExecClearTuple(slot);
+	if (state->order == MS_ORDER_TIME || state->order == MS_ORDER_TIME_DESC)
+	{
+		if (!state->started)
+			ms_scan_start(state);
+		if (state->done || !ms_sorted_next(state, slot))
+			return slot;
+		return ExecStoreVirtualTuple(slot);
+	}
 	if (state->row >= state->rows.nrows && !next_rows(state))
 		return slot;
-	fill_slot(state, slot);
+	ms_scan_fill_slot(state, slot);
+	state->row++;
 	return ExecStoreVirtualTuple(slot);
 }
 
@@ -308,6 +327,10 @@ recheck_row(ScanState *ss, TupleTableSlot *slot)
 static TupleTableSlot *
 exec_scan(CustomScanState *node)
 {
+	MsScanState *state = (MsScanState *) node;
+
+	if (state->order == MS_ORDER_FIRST || state->order == MS_ORDER_LAST)
+		return ms_lastrow_exec(state);
 	return ExecScan(&node->ss, next_row, recheck_row);
 }
 
@@ -319,6 +342,7 @@ rescan(CustomScanState *node)
 	MsScanState *state = (MsScanState *) node;
 
 	ExecScanReScan(&node->ss);
+	ms_sorted_end(state);
 	state->started = false;
 	state->done = false;
 	state->standing = false;
@@ -379,4 +403,5 @@ ms_exec_init(void)
 	RegisterCustomScanMethods(&ms_scan_methods);
 	ms_refetch_hook = ms_refetch_row;
 	ms_paths_init();
+	ms_orderpaths_init();
 }

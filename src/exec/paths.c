@@ -18,7 +18,7 @@
  *	  method knows what to say;
  *	- TABLESAMPLE, which is refused elsewhere.
  *
- * Paths carry nothing of their own: conditions are sorted again when the
+ * Paths carry nothing of their own but the order: conditions are sorted again when the
  * plan is made, from the clauses the planner hands over, so that whatever it
  * did to them in between is respected.
  *
@@ -103,6 +103,8 @@ plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
 	add_exprs(cscan, conds.times);
 	cscan->custom_private = lappend_int(cscan->custom_private,
 										may_refetch(root, rel->relid));
+	cscan->custom_private = lappend_int(cscan->custom_private,
+										linitial_int(best_path->custom_private));
 
 	return &cscan->scan.plan;
 }
@@ -123,8 +125,19 @@ make_path(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel,
 	cpath->path.parallel_safe = rel->consider_parallel;
 	cpath->path.parallel_workers = workers;
 	cpath->flags = CUSTOMPATH_SUPPORT_PROJECTION;
+	cpath->custom_private = list_make1_int(MS_ORDER_SERIES);
 	cpath->methods = &path_methods;
 	ms_scan_cost(root, rel, prel, &cpath->path);
+	return cpath;
+}
+
+/* A path without parameters, for one process, whose rows come in that order; of the same cost as any. */
+CustomPath *
+ms_make_scan_path(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, MsScanOrder order)
+{
+	CustomPath *cpath = make_path(root, rel, prel, NULL, 0);
+
+	cpath->custom_private = list_make1_int(order);
 	return cpath;
 }
 
@@ -235,6 +248,7 @@ add_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 			add_partial_path(rel, (Path *) make_path(root, rel, &prel, NULL, workers));
 	}
 	add_parameterized_paths(root, rel, &prel);
+	ms_add_sorted_paths(root, rel, &prel);
 }
 
 /* ---- the hook ---- */
@@ -288,6 +302,14 @@ is_scannable(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 	result = ms_is_memseries_rel(relation);
 	table_close(relation, NoLock);
 	return result;
+}
+
+/* Is this a base relation that a custom scan can read? */
+bool
+ms_is_scan_rel(PlannerInfo *root, RelOptInfo *rel)
+{
+	return rel->reloptkind == RELOPT_BASEREL &&
+		is_scannable(root, rel, rel->relid, planner_rt_fetch(rel->relid, root));
 }
 
 static void

@@ -7,8 +7,13 @@
  * timerange.c	turns conditions on the time into a range
  * cost.c		what reading costs
  * paths.c		offers paths to the planner and makes plans of them
+ * orderpaths.c	offers those in the order of time, and for single rows
  * node.c		runs a plan
  * series.c		goes from series to series
+ * labelindex.c	finds series by a label, in scans that run many times
+ * sorted.c		reads in the order of time
+ * lastrow.c	reads one row of each series
+ * step.c		goes through one series row by row
  * parallel.c	lets several processes share one scan
  * refetch.c	finds a row again, by its tid
  * explain.c	shows it
@@ -54,9 +59,22 @@ typedef enum MsExprKind
 
 /*
  * A plan's custom_private is a list of integers: how many expressions there
- * are of each kind, then whether rows may have to be fetched again.
+ * are of each kind, whether rows may have to be fetched again, and the order.
+ * A path's has the order alone.
  */
 #define MS_PRIVATE_REFETCH	MS_NUM_EXPR_KINDS
+#define MS_PRIVATE_ORDER	(MS_NUM_EXPR_KINDS + 1)
+
+/* In which order rows come, and which. */
+typedef enum MsScanOrder
+{
+	MS_ORDER_SERIES = 0,		/* series by series, times ascending in each */
+	MS_ORDER_TIME,				/* by time */
+	MS_ORDER_TIME_DESC,
+	MS_ORDER_FIRST,				/* only the oldest row of each series that meets
+								 * the conditions */
+	MS_ORDER_LAST				/* only the newest */
+} MsScanOrder;
 
 /* What the planner needs to know of a relation, gathered once per relation and query. */
 typedef struct MsPlanRel
@@ -84,6 +102,13 @@ extern void ms_scan_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *pr
 
 /* paths.c */
 extern void ms_paths_init(void);
+extern CustomPath *ms_make_scan_path(PlannerInfo *root, RelOptInfo *rel,
+									 const MsPlanRel *prel, MsScanOrder order);
+extern bool ms_is_scan_rel(PlannerInfo *root, RelOptInfo *rel);
+
+/* orderpaths.c */
+extern void ms_orderpaths_init(void);
+extern void ms_add_sorted_paths(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel);
 
 /* ---- execution ---- */
 
@@ -115,6 +140,9 @@ typedef struct MsScanShared
 } MsScanShared;
 
 typedef struct MsRefetch MsRefetch;
+typedef struct MsLabelIndex MsLabelIndex;
+typedef struct MsSorted MsSorted;
+typedef struct MsStepper MsStepper;
 
 /* One needed value column. */
 typedef struct MsScanColumn
@@ -130,6 +158,7 @@ typedef struct MsScanState
 
 	/* Constant after begin. */
 	MsRelDesc  *desc;			/* owned; its table is refreshed at rescan */
+	MsScanOrder order;
 	List	   *exprs[MS_NUM_EXPR_KINDS];	/* borrowed, for EXPLAIN */
 	ExprState  *safe_qual;		/* NULL: none */
 	ExprState  *label_qual;		/* NULL: none */
@@ -152,6 +181,10 @@ typedef struct MsScanState
 	uint32		next;			/* next series of ours... */
 	uint32		claimed;		/* ...which ends here */
 	uint32		sid;			/* the series at hand */
+	MsLabelIndex *index;		/* owned; NULL: no condition to look series up by */
+	bool		indexed;		/* this scan is led by the index */
+	MsSorted   *sorted;			/* owned; of a scan by time */
+	MsStepper  *step;			/* owned; for rows one by one */
 
 	/* The rows at hand. */
 	MsRows		rows;			/* the cursor's */
@@ -184,9 +217,30 @@ ms_scan_value(const MsRows *rows, int row, int ordinal, bool is_float4,
 
 /* node.c */
 extern const CustomScanMethods ms_scan_methods;
+extern void ms_scan_start(MsScanState *state);
+extern void ms_scan_fill_slot(MsScanState *state, TupleTableSlot *slot);
 
 /* series.c */
+extern bool ms_scan_load_labels(MsScanState *state, uint32 sid);
 extern bool ms_scan_next_series(MsScanState *state);
+
+/* labelindex.c */
+extern MsLabelIndex *ms_labelindex_create(MsScanState *state, Index relid);
+extern bool ms_labelindex_start(MsScanState *state);
+extern bool ms_labelindex_next(MsScanState *state, uint32 *sid);
+extern void ms_labelindex_reset(MsScanState *state);
+
+/* sorted.c */
+extern void ms_sorted_start(MsScanState *state);
+extern bool ms_sorted_next(MsScanState *state, TupleTableSlot *slot);
+extern void ms_sorted_end(MsScanState *state);
+
+/* step.c */
+extern void ms_step_start(MsScanState *state, bool backward);
+extern bool ms_step_next(MsScanState *state);
+
+/* lastrow.c */
+extern TupleTableSlot *ms_lastrow_exec(MsScanState *state);
 
 /* parallel.c */
 extern bool ms_scan_claim(MsScanState *state);

@@ -84,8 +84,8 @@ presence(MsScanState *state, uint32 sid)
 }
 
 /* Puts the labels of a series into the template; false if there is no such series. */
-static bool
-load_labels(MsScanState *state, uint32 sid)
+bool
+ms_scan_load_labels(MsScanState *state, uint32 sid)
 {
 	TupleDesc	tupdesc = RelationGetDescr(state->css.ss.ss_currentRelation);
 	const MsLabelValue *labels;
@@ -159,6 +159,18 @@ take_series(MsScanState *state, uint32 sid)
 	return true;
 }
 
+/* The next series to be asked; false if there are no more. */
+static bool
+next_candidate(MsScanState *state, uint32 *sid)
+{
+	if (state->indexed)
+		return ms_labelindex_next(state, sid);
+	if (!ms_scan_claim(state))
+		return false;
+	*sid = state->next++;
+	return true;
+}
+
 /*
  * Goes to the next series of this process that fits; false if there are no
  * more.  The first rows may be in state->rows already.  May raise what a
@@ -167,13 +179,13 @@ take_series(MsScanState *state, uint32 sid)
 bool
 ms_scan_next_series(MsScanState *state)
 {
-	while (ms_scan_claim(state))
-	{
-		uint32		sid = state->next++;
+	uint32		sid;
 
+	while (next_candidate(state, &sid))
+	{
 		state->sid = sid;
 		CHECK_FOR_INTERRUPTS();
-		if (!load_labels(state, sid))
+		if (!ms_scan_load_labels(state, sid))
 			continue;
 		if (take_series(state, sid))
 		{

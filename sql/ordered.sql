@@ -1,0 +1,54 @@
+-- Rows in the order of time, and one row of each series: only what is needed is read.
+CREATE EXTENSION IF NOT EXISTS memseries;
+CREATE TABLE ordered (ts timestamptz NOT NULL, host text, dc int, v float8, w float4) USING memseries;
+SELECT memseries.configure('ordered', chunk_interval => '1 hour', retain => NULL) IS NOT NULL AS configured;
+INSERT INTO ordered
+SELECT timestamptz '2024-05-01 00:00+00' + i * interval '10 s' + h * interval '1 s', 'h' || h, h % 3, i, CASE WHEN i % 100 > 0 THEN h END
+  FROM generate_series(0, 3599) i, generate_series(1, 5) h;
+ANALYZE ordered;
+SET TimeZone = 'UTC';
+SET max_parallel_workers_per_gather = 0;
+
+-- The newest rows over all series, and the oldest ones in a range
+EXPLAIN (COSTS OFF) SELECT ts, host, v FROM ordered ORDER BY ts DESC LIMIT 3;
+SELECT ts, host, v FROM ordered ORDER BY ts DESC LIMIT 3;
+EXPLAIN (COSTS OFF) SELECT ts, host, v FROM ordered WHERE dc = 1 AND ts > '2024-05-01 02:00+00' ORDER BY ts LIMIT 3;
+SELECT ts, host, v FROM ordered WHERE dc = 1 AND ts > '2024-05-01 02:00+00' ORDER BY ts LIMIT 3;
+-- More sort keys behind the time
+EXPLAIN (COSTS OFF) SELECT ts, host FROM ordered ORDER BY ts DESC, host LIMIT 2;
+-- Conditions on values are tested on the way
+SELECT ts, host, v, w FROM ordered WHERE v < 200 AND w IS NULL ORDER BY ts DESC LIMIT 6;
+-- The whole in order
+SELECT count(*), count(*) FILTER (WHERE ts < before) AS disorder FROM (SELECT ts, lag(ts) OVER (ORDER BY ts) AS before FROM ordered) x;
+
+-- One series has that order by itself
+EXPLAIN (COSTS OFF) SELECT ts, v FROM ordered WHERE host = 'h2' ORDER BY ts DESC LIMIT 2;
+SELECT ts, v FROM ordered WHERE host = 'h2' ORDER BY ts DESC LIMIT 2;
+SELECT ts, v, w FROM ordered WHERE host = 'h2' AND ts < '2024-05-01 03:00+00' AND w IS NULL ORDER BY ts DESC LIMIT 2;
+
+-- The newest row of each series
+EXPLAIN (COSTS OFF) SELECT DISTINCT ON (host) host, ts, v FROM ordered ORDER BY host, ts DESC;
+SELECT DISTINCT ON (host) host, ts, v FROM ordered ORDER BY host, ts DESC;
+SELECT DISTINCT ON (dc) dc, host, ts FROM ordered WHERE v < 1000 ORDER BY dc, ts DESC, host;
+SELECT DISTINCT ON (host) host, ts, w FROM ordered WHERE w IS NULL AND ts >= '2024-05-01 01:00+00' ORDER BY host, ts;
+-- Not this: the order goes on with something else, or what is distinct is not a label
+EXPLAIN (COSTS OFF) SELECT DISTINCT ON (host) host, ts FROM ordered ORDER BY host, v DESC;
+EXPLAIN (COSTS OFF) SELECT DISTINCT ON (w) w, ts FROM ordered ORDER BY w, ts DESC;
+
+-- For each row of another table; the series is looked up
+CREATE TEMP TABLE names AS SELECT 'h' || i AS host FROM generate_series(0, 6) i;
+ANALYZE names;
+EXPLAIN (COSTS OFF) SELECT n.host, l.* FROM names n LEFT JOIN LATERAL (SELECT ts, v FROM ordered o WHERE o.host = n.host ORDER BY ts DESC LIMIT 1) l ON true;
+SELECT n.host, l.* FROM names n LEFT JOIN LATERAL (SELECT ts, v FROM ordered o WHERE o.host = n.host ORDER BY ts DESC LIMIT 1) l ON true ORDER BY 1;
+
+-- Rows not yet folded, and those of the own transaction, take part; deleted ones do not
+BEGIN;
+INSERT INTO ordered VALUES ('2024-05-01 10:30+00', 'h1', 1, -1, 0), ('2024-05-01 09:59:51+00', 'h1', 1, -2, 0), ('2024-05-01 10:30+00', 'new', 7, -3, 0);
+SELECT ts, host, v FROM ordered ORDER BY ts DESC, host LIMIT 3;
+SELECT DISTINCT ON (host) host, ts, v FROM ordered ORDER BY host, ts DESC;
+SELECT memseries.delete_samples('ordered', '2024-05-01 09:00+00', NULL);
+SELECT DISTINCT ON (host) host, ts, v FROM ordered ORDER BY host, ts DESC;
+SELECT ts, host, v FROM ordered ORDER BY ts DESC LIMIT 1;
+ROLLBACK;
+SELECT ts, host, v FROM ordered ORDER BY ts DESC LIMIT 1;
+DROP TABLE ordered;

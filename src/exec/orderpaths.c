@@ -1,0 +1,182 @@
+/*-------------------------------------------------------------------------
+ *
+ * orderpaths.c
+ *	  Paths in the order of time, and paths for one row of each series.
+ *
+ * Both serve queries that want the end of something: ORDER BY ts DESC LIMIT n
+ * gets a path whose rows come by time (sorted.c), and DISTINCT ON (labels) ...
+ * ORDER BY labels, ts DESC one that has only the newest row of each series
+ * (lastrow.c), under PostgreSQL's own Sort and Unique.
+ *
+ * They are offered where the conditions on labels cannot fail and nothing has
+ * to be fetched again; the first only where the series are few enough to keep
+ * all their labels at hand.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type_d.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
+#include "optimizer/planner.h"
+#include "optimizer/tlist.h"
+#include "parser/parsetree.h"
+#include "utils/lsyscache.h"
+#include "utils/typcache.h"
+
+#include "compat.h"
+#include "exec/exec.h"
+#include "exec/scan.h"
+
+#define MAX_SORTED_SERIES	100000
+#define SLICE_COST			(5.0 * cpu_operator_cost)	/* read a slice of a series */
+
+static create_upper_paths_hook_type prev_create_upper_paths_hook = NULL;
+
+static bool
+conditions_allow_order(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
+{
+	MsConditions conds;
+
+	ms_conditions_sort(root, rel, prel, rel->baserestrictinfo, &conds);
+	return conds.labels == NIL && root->rowMarks == NIL;
+}
+
+/* The pathkeys of the time in one direction; NIL if nobody asked for them. */
+static List *
+time_pathkeys(PlannerInfo *root, RelOptInfo *rel, AttrNumber time_att, bool descending)
+{
+	TypeCacheEntry *type = lookup_type_cache(TIMESTAMPTZOID, TYPECACHE_LT_OPR | TYPECACHE_GT_OPR);
+	Var		   *var = makeVar(rel->relid, time_att, TIMESTAMPTZOID, -1, InvalidOid, 0);
+
+	return ms_build_expression_pathkey(root, (Expr *) var,
+									   descending ? type->gt_opr : type->lt_opr,
+									   rel->relids);
+}
+
+/* Offers a path by time if the query wants that order.  Called for a base relation. */
+void
+ms_add_sorted_paths(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
+{
+	double		series = Max(prel->stats.series, 1);
+
+	if (root->query_pathkeys == NIL || series > MAX_SORTED_SERIES ||
+		!bms_is_empty(rel->lateral_relids) || !conditions_allow_order(root, rel, prel))
+		return;
+	for (int descending = 0; descending <= 1; descending++)
+	{
+		List	   *pathkeys = time_pathkeys(root, rel, prel->time_att, descending);
+		CustomPath *cpath;
+
+		if (pathkeys == NIL || linitial(pathkeys) != linitial(root->query_pathkeys))
+			continue;
+		cpath = ms_make_scan_path(root, rel, prel,
+								  descending ? MS_ORDER_TIME_DESC : MS_ORDER_TIME);
+		cpath->path.pathkeys = pathkeys;
+		cpath->path.startup_cost += series * SLICE_COST;
+		cpath->path.total_cost += series * SLICE_COST * Max(prel->stats.windows, 1) +
+			cpath->path.rows * (cpu_tuple_cost + 2.0 * cpu_operator_cost);
+		add_path(rel, (Path *) cpath);
+	}
+}
+
+/* Does the expression depend on labels only, always in the same way? */
+static bool
+is_label_expr(Node *expr, Index relid, const MsPlanRel *prel)
+{
+	Bitmapset  *used = NULL;
+
+	if (contain_volatile_functions(expr) || contain_subplans(expr))
+		return false;
+	pull_varattnos(expr, relid, &used);
+	return bms_is_subset(used, prel->label_atts);
+}
+
+/*
+ * Is the query DISTINCT ON (labels) ... ORDER BY labels, ts?  The parser has
+ * seen to it that ORDER BY begins with what is to be distinct.  Whatever
+ * follows the time decides between series only.
+ */
+static bool
+wants_single_rows(const Query *parse, Index relid, const MsPlanRel *prel, MsScanOrder *order)
+{
+	int			n = list_length(parse->distinctClause);
+	SortGroupClause *sort;
+	TypeCacheEntry *type;
+	Var		   *var;
+	ListCell   *lc;
+
+	if (!parse->hasDistinctOn || parse->hasTargetSRFs || n == 0 ||
+		list_length(parse->sortClause) <= n)
+		return false;
+	foreach(lc, parse->distinctClause)
+	{
+		if (!is_label_expr(get_sortgroupclause_expr(lfirst(lc), parse->targetList), relid, prel))
+			return false;
+	}
+	sort = list_nth(parse->sortClause, n);
+	var = (Var *) get_sortgroupclause_expr(sort, parse->targetList);
+	if (!IsA(var, Var) || var->varno != (int) relid || var->varattno != prel->time_att ||
+		var->varlevelsup != 0)
+		return false;
+	type = lookup_type_cache(TIMESTAMPTZOID, TYPECACHE_LT_OPR | TYPECACHE_GT_OPR);
+	*order = sort->sortop == type->gt_opr ? MS_ORDER_LAST : MS_ORDER_FIRST;
+	return sort->sortop == type->gt_opr || sort->sortop == type->lt_opr;
+}
+
+/* Adds Unique over Sort over one row of each series. */
+static void
+add_single_rows_path(PlannerInfo *root, RelOptInfo *input_rel, RelOptInfo *output_rel)
+{
+	RangeTblEntry *rte;
+	MsPlanRel	prel;
+	MsScanOrder order;
+	CustomPath *cpath;
+	Path	   *path;
+	double		series;
+
+	if (!ms_is_scan_rel(root, input_rel) || root->distinct_pathkeys == NIL)
+		return;
+	rte = planner_rt_fetch(input_rel->relid, root);
+	ms_plan_rel(rte->relid, true, &prel);
+	if (!wants_single_rows(root->parse, input_rel->relid, &prel, &order) ||
+		!conditions_allow_order(root, input_rel, &prel))
+		return;
+
+	series = clamp_row_est(Min(prel.stats.series, input_rel->rows));
+	cpath = ms_make_scan_path(root, input_rel, &prel, order);
+	path = &cpath->path;
+	path->pathtarget = input_rel->reltarget;
+	path->rows = series;
+	path->total_cost = path->startup_cost +
+		series * (cpu_tuple_cost + MS_BLOCK_ROWS * cpu_operator_cost * 0.1 +
+				  path->pathtarget->cost.per_tuple);
+	path = (Path *) create_sort_path(root, output_rel, path, root->sort_pathkeys, -1.0);
+	add_path(output_rel,
+			 (Path *) create_upper_unique_path(root, output_rel, path,
+											   list_length(root->distinct_pathkeys), series));
+}
+
+static void
+create_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input_rel,
+				   RelOptInfo *output_rel, void *extra)
+{
+	if (prev_create_upper_paths_hook)
+		prev_create_upper_paths_hook(root, stage, input_rel, output_rel, extra);
+	if (stage == UPPERREL_DISTINCT && ms_enable_customscan)
+		add_single_rows_path(root, input_rel, output_rel);
+}
+
+/* Puts the planner hook in place. */
+void
+ms_orderpaths_init(void)
+{
+	prev_create_upper_paths_hook = create_upper_paths_hook;
+	create_upper_paths_hook = create_upper_paths;
+}
