@@ -1,7 +1,7 @@
 -- Rows in the order of time, and one row of each series: only what is needed is read.
 CREATE EXTENSION IF NOT EXISTS memseries;
 CREATE TABLE ordered (ts timestamptz NOT NULL, host text, dc int, v float8, w float4) USING memseries;
-SELECT memseries.configure('ordered', chunk_interval => '1 hour', retain => NULL) IS NOT NULL AS configured;
+SELECT (memseries.configure('ordered', chunk_interval => '1 hour', retain => NULL)).chunk_interval;
 INSERT INTO ordered
 SELECT timestamptz '2024-05-01 00:00+00' + i * interval '10 s' + h * interval '1 s', 'h' || h, h % 3, i, CASE WHEN i % 100 > 0 THEN h END
   FROM generate_series(0, 3599) i, generate_series(1, 5) h;
