@@ -150,6 +150,7 @@ extern MsCodecWork *ms_codec_work(void);
 extern void ms_ownrows_add(Relation rel, TupleTableSlot *slot);
 extern bool ms_ownrows_fetch(Relation rel, ItemPointer tid, TupleTableSlot *slot);
 extern bool ms_tid_is_own(ItemPointer tid);
+extern void ms_ownrows_end(void);
 extern void ms_ownrows_forget(void);
 
 /* txn.c */

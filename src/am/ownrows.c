@@ -140,7 +140,23 @@ ms_ownrows_fetch(Relation rel, ItemPointer tid, TupleTableSlot *slot)
 	return true;
 }
 
-/* At the end of the transaction, whose memory and files go by themselves. */
+/*
+ * Before commit, when all triggers have fired: gives back memory and files.  An
+ * abort does so by itself.
+ */
+void
+ms_ownrows_end(void)
+{
+	while (own_rows != NULL)
+	{
+		OwnRows    *own = own_rows;
+
+		own_rows = own->next;
+		tuplestore_end(own->store);
+	}
+}
+
+/* At the end of the transaction. */
 void
 ms_ownrows_forget(void)
 {

@@ -117,6 +117,7 @@ finish_writes(void)
 	MsBatch    *next;
 	uint64		order;
 
+	ms_ownrows_end();
 	find_doomed();
 	for (MsBatch *batch = ms_batches; batch != NULL; batch = next)
 	{

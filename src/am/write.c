@@ -633,17 +633,16 @@ probe_add_datum(MsBatch *batch, Relation rel, int i, Datum value, MsLabelValue *
 	if (att->attlen == -1)
 	{
 		struct varlena *varlena = (struct varlena *) DatumGetPointer(value);
+		struct varlena *plain = pg_detoast_datum_packed(varlena);
 
-		if (VARATT_IS_EXTERNAL(varlena) || VARATT_IS_COMPRESSED(varlena))
-		{
-			/* rare: let go of the copy with the statement's memory */
-			varlena = pg_detoast_datum_packed(varlena);
-		}
-		label->bytes = (const uint8 *) VARDATA_ANY(varlena);
-		label->len = VARSIZE_ANY_EXHDR(varlena);
+		label->bytes = (const uint8 *) VARDATA_ANY(plain);
+		label->len = VARSIZE_ANY_EXHDR(plain);
 		if (unlikely(label->len > MS_MAX_LABEL_BYTES))
 			refuse_long_label(rel, i, label->len);
 		probe_add(batch, label);
+		label->bytes = batch->probe + batch->probe_len - label->len;
+		if (plain != varlena)
+			pfree(plain);
 	}
 	else if (att->attbyval)
 	{
