@@ -404,4 +404,5 @@ ms_exec_init(void)
 	ms_refetch_hook = ms_refetch_row;
 	ms_paths_init();
 	ms_orderpaths_init();
+	ms_relstats_init();
 }

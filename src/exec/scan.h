@@ -6,6 +6,7 @@
  * conditions.c	sorts a relation's conditions
  * timerange.c	turns conditions on the time into a range
  * cost.c		what reading costs
+ * relstats.c	tells the planner of labels and times
  * paths.c		offers paths to the planner and makes plans of them
  * orderpaths.c	offers those in the order of time, and for single rows
  * node.c		runs a plan
@@ -105,6 +106,9 @@ extern void ms_paths_init(void);
 extern CustomPath *ms_make_scan_path(PlannerInfo *root, RelOptInfo *rel,
 									 const MsPlanRel *prel, MsScanOrder order);
 extern bool ms_is_scan_rel(PlannerInfo *root, RelOptInfo *rel);
+
+/* relstats.c */
+extern void ms_relstats_init(void);
 
 /* orderpaths.c */
 extern void ms_orderpaths_init(void);
