@@ -31,7 +31,7 @@
 #include "store/wal.h"
 
 /* A table with this much unfolded makes its writers wake the keeper, ... */
-#define WAKE_RUNS			1024
+#define WAKE_RUNS			16384
 #define WAKE_BYTES			(16 * 1024 * 1024)
 
 /* ... and with this many times as much, fold some themselves. */
