@@ -3,22 +3,13 @@
  * restore.c
  *	  Rebuilding memory from snapshot files.
  *
- * Restoring takes the paths that writing takes: series are found or added by
- * their labels, a window's chunks go to its own spans, those of a sealed
- * window one behind the other as sealing lays them, runs become runs.  So a
- * restored store is in the same size classes, and has the same gaps, as one
- * that never stopped.
- *
  * It is done in two passes.  The first reads the head of each file, decides
  * what need not be read at all (storage gone, window past retention), and finds each
  * table's settings: those of its youngest file.  The second reads whole files,
  * latest windows first, so that if room runs out it is the oldest data that
  * stays on disk.
  *
- * Nothing in a file is believed: the core vouches for bytes and bounds, and
- * here everything that the store relies on is checked again (columns, times within
- * the window, series named by pieces).  What becomes of a file that cannot be
- * restored:
+ * How one file is restored: restorefile.c.  What becomes of one that cannot be:
  *
  *	.damaged	its bytes are wrong; it is kept for whoever wants to look
  *	.unloaded	it is sound, but of another format version, or memory is full,
@@ -28,14 +19,8 @@
  * In both cases the file has a name that no snapshot writes to, a WARNING
  * tells, and everything else is restored.  A window half built is dropped.
  *
- * Transactions.  Runs carry the xid of their transaction if it was not yet
- * known to be committed: prepared ones, which PostgreSQL brings back itself,
- * and such as were running when the server stopped.  The commit log judges
- * them.  An xid that it never heard of, or has forgotten, cannot have
- * committed: those runs are left out.
- *
- * This runs before anybody else may use the store, so locks are taken for the
- * sake of the callees' assertions, and long.
+ * What this does not do: write WAL.  A window that is missing here after its file was
+ * damaged is not missing on a standby.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,7 +28,6 @@
 
 #include <unistd.h>
 
-#include "access/transam.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
@@ -51,69 +35,11 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "core/chunk.h"
-#include "store/foldwork.h"
-#include "store/run.h"
-#include "store/snapfile.h"
+#include "store/restore.h"
 #include "store/snapshot.h"
-#include "store/storage.h"
-
-/* A file, as its head tells. */
-typedef struct Candidate
-{
-	MsSnapName	name;
-	uint64		size;
-	MsSnapWindow head;
-	MsConfig	config;			/* the table's, of its youngest file */
-	uint64		round;			/* of that file */
-} Candidate;
-
-typedef enum Outcome
-{
-	RESTORE_OK,
-	RESTORE_DAMAGED,			/* restore->why */
-	RESTORE_UNLOADED			/* likewise */
-} Outcome;
-
-/* The restoring of one file. */
-typedef struct Restore
-{
-	Candidate  *file;
-	MsStorageState storage;		/* of the file's table, in the first pass */
-	MsSnapStream stream;
-	MsSnapFile	snap;
-	MsTable    *table;
-	MsWindow   *window;			/* NULL until created */
-	const char *why;
-	Outcome		outcome;
-
-	/* A section. */
-	uint8	   *buf;
-	Size		buf_cap;
-
-	/* From the file's series numbers, which ascend, to the table's. */
-	uint32	   *old_sids;
-	uint32	   *new_sids;
-	uint32		nsids;
-	uint32		sids_cap;
-	MsSnapLabel *labels;		/* [MS_SNAP_MAX_LABELS] */
-	MsLabelValue *values;		/* likewise */
-
-	/* The run being filled, with "npieces" of its pieces. */
-	MsSnapRun	run_head;
-	MsRun	   *run;			/* NULL: none, or one that is left out */
-	MsPiece    *piece;			/* where the next one goes */
-	uint32		npieces;
-	uint32		nruns;			/* complete ones, left out ones included */
-	uint32		dropped;		/* runs left out */
-	uint64		max_order;
-	uint64		max_txn;
-
-	uint64		done;			/* bytes of files before this one */
-} Restore;
 
 static void
-setup_restore(Restore *restore, Candidate *file)
+setup_restore(MsRestore *restore, MsSnapCandidate *file)
 {
 	memset(restore, 0, sizeof(*restore));
 	restore->file = file;
@@ -121,72 +47,8 @@ setup_restore(Restore *restore, Candidate *file)
 	restore->stream.fd = -1;
 }
 
-static bool
-damaged(Restore *restore, const char *why)
-{
-	restore->outcome = RESTORE_DAMAGED;
-	restore->why = why;
-	return false;
-}
-
-static bool
-unloaded(Restore *restore, const char *why)
-{
-	restore->outcome = RESTORE_UNLOADED;
-	restore->why = why;
-	return false;
-}
-
-static bool
-no_room(Restore *restore)
-{
-	return unloaded(restore, "memseries memory is full");
-}
-
-/* Passes on why the core refused the file. */
-static bool
-refused(Restore *restore)
-{
-	MsSnapFile *snap = &restore->snap;
-
-	if (snap->version != 0 && snap->version != MS_SNAP_VERSION)
-		return unloaded(restore,
-						psprintf("it has format version %u, but this version of memseries reads version %u",
-								 snap->version, MS_SNAP_VERSION));
-	if (restore->stream.error != 0)
-		return damaged(restore, psprintf("%s: %s", snap->error,
-										 strerror(restore->stream.error)));
-	return damaged(restore, snap->error);
-}
-
-/* Opens the file and reads its first section. */
-static bool
-open_file(Restore *restore, MsReader *reader)
-{
-	MsSnapFile *snap = &restore->snap;
-	char		path[MAXPGPATH];
-
-	ms_snapfile_path(path, &restore->file->name, MS_SNAP_LIVE);
-	if (!ms_snapstream_open(&restore->stream, path))
-		return unloaded(restore, psprintf("could not open it: %s",
-										  strerror(restore->stream.error)));
-	if (!ms_snap_open(snap, ms_snapstream_read, &restore->stream,
-					  restore->stream.size, MS_SNAP_KIND_WINDOW) ||
-		ms_snap_next(snap) == MS_SNAP_FAILED)
-		return refused(restore);
-	if (snap->type != MS_SNAP_WINDOW ||
-		snap->len > MS_SNAP_WINDOW_MAX + MS_MAX_SLOTS * MS_SNAP_SLOT_MAX)
-		return damaged(restore, "it does not begin with a window");
-	restore->buf_cap = snap->len;
-	restore->buf = palloc(restore->buf_cap);
-	if (!ms_snap_payload(snap, restore->buf))
-		return refused(restore);
-	ms_reader_init(reader, restore->buf, restore->buf + snap->len);
-	return true;
-}
-
 static void
-close_file(Restore *restore)
+close_file(MsRestore *restore)
 {
 	if (restore->stream.fd >= 0)
 		CloseTransientFile(restore->stream.fd);
@@ -198,7 +60,7 @@ close_file(Restore *restore)
  * ERROR is a want of something rather than damage: the file may be all right.
  */
 static bool
-protected(Restore *restore, bool (*function) (Restore *restore))
+protected(MsRestore *restore, bool (*function) (MsRestore *restore))
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	volatile bool ok = false;
@@ -215,7 +77,7 @@ protected(Restore *restore, bool (*function) (Restore *restore))
 		MemoryContextSwitchTo(cxt);
 		error = CopyErrorData();
 		FlushErrorState();
-		ok = unloaded(restore, error->message);
+		ok = ms_restore_unloaded(restore, error->message);
 	}
 	PG_END_TRY();
 	close_file(restore);
@@ -237,19 +99,19 @@ remove_file(const MsSnapName *name, MsSnapshotStats *stats)
 }
 
 static void
-set_aside(const MsSnapName *name, Outcome outcome, const char *why,
+set_aside(const MsSnapName *name, MsRestoreOutcome outcome, const char *why,
 		  MsSnapshotStats *stats)
 {
 	char		from[MAXPGPATH];
 	char		to[MAXPGPATH];
 
 	ms_snapfile_path(from, name, MS_SNAP_LIVE);
-	ms_snapfile_path(to, name, outcome == RESTORE_DAMAGED ? MS_SNAP_DAMAGED :
+	ms_snapfile_path(to, name, outcome == MS_RESTORE_DAMAGED ? MS_SNAP_DAMAGED :
 					 MS_SNAP_UNLOADED);
 	stats->aside++;
 	if (durable_rename(from, to, LOG) != 0)
 		return;
-	if (outcome == RESTORE_DAMAGED)
+	if (outcome == MS_RESTORE_DAMAGED)
 		ereport(WARNING,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("memseries snapshot file \"%s\" is damaged: %s", from, why),
@@ -295,17 +157,7 @@ bring_back_unloaded(void)
  */
 
 static bool
-read_head(Restore *restore, MsReader *reader, MsSnapWindow *head)
-{
-	if (!open_file(restore, reader))
-		return false;
-	if (!ms_snap_get_window(reader, head))
-		return damaged(restore, "its head is malformed");
-	return true;
-}
-
-static bool
-head_is_sane(const Candidate *file)
+head_is_sane(const MsSnapCandidate *file)
 {
 	const MsSnapWindow *head = &file->head;
 
@@ -328,20 +180,20 @@ head_config(const MsSnapWindow *head, MsConfig *config)
 
 /* Reads and checks a file's head, if there is a table that it may be for. */
 static bool
-examine_contents(Restore *restore)
+examine_contents(MsRestore *restore)
 {
-	Candidate  *file = restore->file;
+	MsSnapCandidate  *file = restore->file;
 	MsReader	reader;
 
 	restore->storage = ms_storage_state(&file->name.key);
 	if (restore->storage == MS_STORAGE_GONE)
 		return false;
 	if (restore->storage == MS_STORAGE_UNREACHABLE)
-		return unloaded(restore, "its tablespace is missing");
-	if (!read_head(restore, &reader, &file->head))
+		return ms_restore_unloaded(restore, "its tablespace is missing");
+	if (!ms_restore_open(restore, &reader, &file->head))
 		return false;
 	if (!head_is_sane(file))
-		return damaged(restore, "its head does not fit its name");
+		return ms_restore_damaged(restore, "its head does not fit its name");
 	file->size = restore->stream.size;
 	file->round = file->head.round;
 	head_config(&file->head, &file->config);
@@ -350,9 +202,9 @@ examine_contents(Restore *restore)
 
 /* Looks at a file; false if it is not to be restored. */
 static bool
-examine(Candidate *file, MsSnapshotStats *stats)
+examine(MsSnapCandidate *file, MsSnapshotStats *stats)
 {
-	Restore		restore;
+	MsRestore		restore;
 
 	setup_restore(&restore, file);
 	if (protected(&restore, examine_contents))
@@ -380,8 +232,8 @@ compare_keys(const MsTableKey *a, const MsTableKey *b)
 static int
 compare_by_table(const void *a, const void *b)
 {
-	const Candidate *x = a;
-	const Candidate *y = b;
+	const MsSnapCandidate *x = a;
+	const MsSnapCandidate *y = b;
 	int			order = compare_keys(&x->name.key, &y->name.key);
 
 	if (order != 0)
@@ -393,8 +245,8 @@ compare_by_table(const void *a, const void *b)
 static int
 compare_by_start(const void *a, const void *b)
 {
-	const Candidate *x = a;
-	const Candidate *y = b;
+	const MsSnapCandidate *x = a;
+	const MsSnapCandidate *y = b;
 
 	if (x->name.start != y->name.start)
 		return x->name.start > y->name.start ? -1 : 1;
@@ -403,9 +255,9 @@ compare_by_start(const void *a, const void *b)
 
 /* Each file gets the settings of the youngest file of its table. */
 static void
-spread_configs(Candidate *files, int n)
+spread_configs(MsSnapCandidate *files, int n)
 {
-	qsort(files, n, sizeof(Candidate), compare_by_table);
+	qsort(files, n, sizeof(MsSnapCandidate), compare_by_table);
 	for (int i = 1; i < n; i++)
 	{
 		if (compare_keys(&files[i - 1].name.key, &files[i].name.key) != 0)
@@ -415,20 +267,24 @@ spread_configs(Candidate *files, int n)
 	}
 }
 
-/* Removes the files of windows that would be expired at once; returns how many are left. */
+/*
+ * Removes the files of windows that would be expired at once; returns how many
+ * are left.  Only of unlogged tables, as a standby has to be told of others: those are
+ * restored for the keeper to expire.  In recovery it is replay that says what has expired.
+ */
 static int
-drop_expired(Candidate *files, int n, MsSnapshotStats *stats)
+drop_expired(MsSnapCandidate *files, int n, MsSnapshotStats *stats)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	int			kept = 0;
 
-	/* in recovery it is replay that says what has expired */
 	if (RecoveryInProgress())
 		return n;
 
 	for (int i = 0; i < n; i++)
 	{
-		if (files[i].head.end <= ms_config_horizon(&files[i].config, now))
+		if (!files[i].head.logged &&
+			files[i].head.end <= ms_config_horizon(&files[i].config, now))
 			remove_file(&files[i].name, stats);
 		else
 			files[kept++] = files[i];
@@ -436,489 +292,25 @@ drop_expired(Candidate *files, int n, MsSnapshotStats *stats)
 	return kept;
 }
 
-/*
- * Second pass: tables and windows
- */
-
-static bool
-same_slot(const MsSlot *a, const MsSlot *b)
-{
-	return a->attnum == b->attnum && a->role == b->role && a->kind == b->kind &&
-		a->has_missing == b->has_missing &&
-		memcmp(&a->missing, &b->missing, sizeof(double)) == 0;
-}
-
-static bool
-read_slots(Restore *restore, MsReader *reader, MsSlot *slots, int n)
-{
-	for (int i = 0; i < n; i++)
-	{
-		MsSnapSlot	slot;
-
-		if (!ms_snap_get_slot(reader, &slot) || slot.role > MS_ROLE_VALUE ||
-			slot.kind > MS_FLOAT4)
-			return damaged(restore, "its columns are malformed");
-		memset(&slots[i], 0, sizeof(MsSlot));
-		slots[i].attnum = slot.attnum;
-		slots[i].role = slot.role;
-		slots[i].kind = slot.kind;
-		slots[i].has_missing = slot.has_missing;
-		slots[i].missing = slot.missing;
-	}
-	if (ms_reader_left(reader) > 0)
-		return damaged(restore, "its columns are malformed");
-	return true;
-}
-
-/* Finds or creates the table.  Files of one table have the same columns; newer ones may have more. */
-static bool
-restore_table(Restore *restore, MsReader *reader, int nslots)
-{
-	Candidate  *file = restore->file;
-	MsSlot	   *slots = palloc(sizeof(MsSlot) * (nslots + 1));
-	MsSlot	   *have = palloc(sizeof(MsSlot) * MS_MAX_SLOTS);
-	int			nhave;
-
-	if (!read_slots(restore, reader, slots, nslots))
-		return false;
-	restore->table = ms_table_create(&file->name.key, &file->config, slots, nslots,
-									 file->head.logged);
-	nhave = ms_table_get_slots(restore->table, have, MS_MAX_SLOTS);
-	for (int i = 0; i < Min(nhave, nslots); i++)
-		if (!same_slot(&slots[i], &have[i]))
-			return damaged(restore, "its columns differ from those in other files of the table");
-	if (nslots > nhave)
-		ms_table_add_slots(restore->table, slots + nhave, nslots - nhave);
-	pfree(slots);
-	pfree(have);
-	return true;
-}
-
-static bool
-restore_window(Restore *restore, const MsSnapWindow *head)
-{
-	MsTable    *table = restore->table;
-	bool		overlaps;
-	int			i;
-
-	ms_lock(table->lock, MS_RANK_TABLE);
-	i = ms_window_search_locked(table, head->start);
-	overlaps = i < table->nwindows && ms_window_at(table, i)->start < head->end;
-	if (!overlaps)
-		restore->window = ms_window_create_locked(table, head->start, head->end,
-												  MS_ALLOC_RESERVE);
-	if (restore->window != NULL)
-		restore->window->lsn = head->lsn;
-	ms_unlock(table->lock);
-	if (overlaps)
-		return unloaded(restore, "its window overlaps a later one");
-	return restore->window != NULL || no_room(restore);
-}
-
-/*
- * Second pass: series and chunks
- */
-
-static bool
-remember_sid(Restore *restore, uint32 old_sid, uint32 new_sid)
-{
-	if (restore->nsids > 0 && restore->old_sids[restore->nsids - 1] >= old_sid)
-		return damaged(restore, "its series are not in order");
-	if (restore->nsids == restore->sids_cap)
-	{
-		Size		cap = restore->sids_cap == 0 ? 1024 : (Size) restore->sids_cap * 2;
-
-		if (restore->sids_cap == 0)
-		{
-			restore->old_sids = palloc(sizeof(uint32) * cap);
-			restore->new_sids = palloc(sizeof(uint32) * cap);
-		}
-		else
-		{
-			restore->old_sids = repalloc_huge(restore->old_sids, sizeof(uint32) * cap);
-			restore->new_sids = repalloc_huge(restore->new_sids, sizeof(uint32) * cap);
-		}
-		restore->sids_cap = cap;
-	}
-	restore->old_sids[restore->nsids] = old_sid;
-	restore->new_sids[restore->nsids] = new_sid;
-	restore->nsids++;
-	return true;
-}
-
-/* The table's number of a series of the file; MS_NO_SERIES if the file has no such series. */
-static uint32
-new_sid(const Restore *restore, uint32 old_sid)
-{
-	uint32		low = 0;
-	uint32		high = restore->nsids;
-
-	while (low < high)
-	{
-		uint32		middle = low + (high - low) / 2;
-
-		if (restore->old_sids[middle] < old_sid)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low < restore->nsids && restore->old_sids[low] == old_sid)
-		return restore->new_sids[low];
-	return MS_NO_SERIES;
-}
-
-/* Is this a chunk the window may hold?  Returns its rows, or 0. */
-static uint32
-chunk_rows(const Restore *restore, const uint8 *data, uint32 len)
-{
-	MsChunk		chunk;
-
-	if (!ms_chunk_open(&chunk, data, len) ||
-		chunk.ncols > restore->table->nvalues ||
-		chunk.tmin < restore->window->start || chunk.tmax >= restore->window->end)
-		return 0;
-	return chunk.nrows;
-}
-
-/* The table's number of a series, which is added if it is new. */
-static uint32
-series_of_labels_locked(Restore *restore, uint32 nlabels)
-{
-	MsTable    *table = restore->table;
-	MsArena    *arena = ms_store->arena;
-	uint32		hash;
-	uint32		sid;
-
-	for (uint32 i = 0; i < nlabels; i++)
-	{
-		restore->values[i].bytes = restore->labels[i].data;
-		restore->values[i].len = restore->labels[i].len;
-		restore->values[i].isnull = restore->labels[i].data == NULL;
-	}
-	hash = ms_labels_hash(restore->values, nlabels);
-	sid = ms_series_find(arena, &table->series, restore->values, nlabels, hash);
-	if (sid == MS_NO_SERIES)
-		sid = ms_series_add(arena, &table->group, &table->series, restore->values,
-							nlabels, hash, MS_ALLOC_RESERVE);
-	return sid;
-}
-
-/* One series: its number, its entry, its chunk. */
-static bool
-restore_series_locked(Restore *restore, const MsSnapSeries *s)
-{
-	uint32		sid;
-	uint32		nrows = 0;
-	MsEntry    *entry;
-
-	if (s->nlabels > (uint32) restore->table->nlabels)
-		return damaged(restore, "a series has too many labels");
-	for (uint32 i = 0; i < s->nlabels; i++)
-		if (restore->labels[i].len > MS_MAX_LABEL_BYTES)
-			return damaged(restore, "a label is too long");
-	if (s->chunk_len > 0 &&
-		(nrows = chunk_rows(restore, s->chunk, s->chunk_len)) == 0)
-		return damaged(restore, "a chunk is malformed");
-
-	sid = series_of_labels_locked(restore, s->nlabels);
-	if (sid == MS_NO_SERIES)
-		return no_room(restore);
-	if (!remember_sid(restore, s->sid, sid))
-		return false;
-	entry = ms_entry_ensure_locked(restore->window, sid, MS_ALLOC_RESERVE);
-	if (entry == NULL)
-		return no_room(restore);
-	if (s->chunk_len > 0)
-	{
-		MsRef		ref;
-
-		if (entry->chunk != 0)
-			return damaged(restore, "two of its series are the same");
-		ref = ms_chunk_store(restore->window, s->chunk, s->chunk_len, nrows,
-							 restore->file->head.sealed);
-		if (ref == 0)
-			return no_room(restore);
-		ms_chunk_switch_locked(restore->window, entry, ref);
-	}
-	return true;
-}
-
-static bool
-restore_series(Restore *restore, MsReader *reader)
-{
-	bool		ok = true;
-
-	if (restore->nruns > 0 || restore->run_head.npieces > 0)
-		return damaged(restore, "its sections are not in order");
-	ms_lock(restore->table->lock, MS_RANK_TABLE);
-	while (ok && ms_reader_left(reader) > 0)
-	{
-		MsSnapSeries s;
-
-		if (!ms_snap_get_series(reader, &s, restore->labels, MS_SNAP_MAX_LABELS))
-			ok = damaged(restore, "a series is malformed");
-		else
-			ok = restore_series_locked(restore, &s);
-	}
-	ms_unlock(restore->table->lock);
-	return ok;
-}
-
-/*
- * Second pass: runs
- */
-
-/* Can the transaction be judged, now or later? */
-static bool
-xid_is_known(TransactionId xid)
-{
-	if (!TransactionIdIsNormal(xid))
-		return xid == FrozenTransactionId;
-	/* in recovery, records of it may still be to come, also of its commit */
-	if (RecoveryInProgress())
-		return true;
-	if (TransactionIdFollowsOrEquals(xid, ReadNextTransactionId()))
-		return false;
-	return TransactionIdFollowsOrEquals(xid, ms_oldest_clog_xid());
-}
-
-StaticAssertDecl(offsetof(MsPiece, data) % MS_SNAP_PIECE_ALIGN == 0 &&
-				 MS_SNAP_PIECE_ALIGN == MS_UNIT,
-				 "the size of a run in memory is computed from this");
-
-static bool
-begin_run(Restore *restore, MsReader *reader)
-{
-	MsSnapRun  *head = &restore->run_head;
-	MsRun	   *run;
-	Size		size;
-	MsRef		ref;
-
-	if (restore->npieces < head->npieces)
-		return damaged(restore, "its sections are not in order");
-	if (!ms_snap_get_run(reader, head) || ms_reader_left(reader) > 0)
-		return damaged(restore, "a run is malformed");
-	restore->run = NULL;
-	restore->npieces = 0;
-	restore->max_order = Max(restore->max_order, head->seq);
-	if (head->order != MS_ORDER_PENDING)
-		restore->max_order = Max(restore->max_order, head->order);
-	restore->max_txn = Max(restore->max_txn, head->txn);
-	if (!xid_is_known(head->xid))
-	{
-		restore->dropped++;
-		return true;
-	}
-	size = TYPEALIGN(MS_UNIT, sizeof(MsRun)) +
-		(Size) head->npieces * offsetof(MsPiece, data) + head->bytes;
-	if (head->bytes > restore->file->size + (uint64) head->npieces * MS_UNIT ||
-		size > PG_UINT32_MAX)
-		return damaged(restore, "a run is malformed");
-
-	ref = ms_arena_alloc(ms_store->arena, &restore->window->group, size,
-						 MS_ALLOC_RESERVE);
-	if (ref == 0)
-		return no_room(restore);
-	run = ms_ptr(ms_store->arena, ref);
-	memset(run, 0, sizeof(*run));
-	run->xid = head->xid;
-	run->cid = head->cid;
-	run->txn = head->txn;
-	run->order = head->order;
-	run->seq = head->seq;
-	run->size = size;
-	run->npieces = run->live = head->npieces;
-	pg_atomic_init_u32(&run->hint, head->xid == FrozenTransactionId ?
-					   MS_HINT_COMMITTED : MS_HINT_NONE);
-	restore->run = run;
-	restore->piece = ms_run_first_piece(run);
-	return true;
-}
-
-/* Puts a piece behind the others of its run. */
-static bool
-restore_piece(Restore *restore, const MsSnapPiece *in)
-{
-	MsRun	   *run = restore->run;
-	MsPiece    *piece = restore->piece;
-	uint32		sid = new_sid(restore, in->sid);
-	uint32		nrows = 0;
-
-	if (sid == MS_NO_SERIES)
-		return damaged(restore, "a run names an unknown series");
-	if (in->kind == MS_PIECE_ROWS)
-		nrows = chunk_rows(restore, in->data, in->len);
-	if (in->len >= (1U << 30) ||
-		(in->kind == MS_PIECE_ROWS ? nrows == 0 :
-		 in->kind != MS_PIECE_DELETE || in->len != 2 * sizeof(int64)))
-		return damaged(restore, "a piece of a run is malformed");
-	if (run == NULL)
-		return true;
-	if ((char *) piece + offsetof(MsPiece, data) + TYPEALIGN(MS_UNIT, in->len) >
-		(char *) run + run->size)
-		return damaged(restore, "a run is longer than it should be");
-
-	piece->next = 0;
-	piece->run = ms_ref(ms_store->arena, run);
-	piece->sid = sid;
-	piece->kind = in->kind;
-	piece->len = in->len;
-	memcpy(piece->data, in->data, in->len);
-	run->nrows += nrows;
-	restore->piece = ms_run_next_piece(piece);
-	return true;
-}
-
-/* All pieces are there: the run becomes visible. */
-static bool
-finish_run(Restore *restore)
-{
-	MsRun	   *run = restore->run;
-
-	restore->nruns++;
-	if (run == NULL)
-		return true;
-	if ((char *) restore->piece != (char *) run + run->size)
-		return damaged(restore, "a run is shorter than it should be");
-	ms_lock(restore->table->lock, MS_RANK_TABLE);
-	ms_run_link_locked(restore->table, restore->window, run);
-	ms_unlock(restore->table->lock);
-	return true;
-}
-
-static bool
-restore_pieces(Restore *restore, MsReader *reader)
-{
-	bool		ok = true;
-
-	while (ok && ms_reader_left(reader) > 0)
-	{
-		MsSnapPiece piece;
-
-		if (restore->npieces >= restore->run_head.npieces)
-			return damaged(restore, "its sections are not in order");
-		if (!ms_snap_get_piece(reader, &piece))
-			return damaged(restore, "a piece of a run is malformed");
-		ok = restore_piece(restore, &piece);
-		restore->npieces++;
-	}
-	if (ok && restore->npieces == restore->run_head.npieces)
-		ok = finish_run(restore);
-	return ok;
-}
-
-/*
- * Second pass: whole files
- */
-
-static bool
-read_sections(Restore *restore)
-{
-	MsSnapFile *snap = &restore->snap;
-	MsSnapNext	next;
-
-	while ((next = ms_snap_next(snap)) == MS_SNAP_SECTION)
-	{
-		MsReader	reader;
-		bool		ok;
-
-		CHECK_FOR_INTERRUPTS();
-		if (snap->len > restore->buf_cap)
-		{
-			pfree(restore->buf);
-			restore->buf_cap = snap->len + snap->len / 4;
-			restore->buf = palloc_extended(restore->buf_cap, MCXT_ALLOC_HUGE);
-		}
-		if (!ms_snap_payload(snap, restore->buf))
-			return refused(restore);
-		ms_reader_init(&reader, restore->buf, restore->buf + snap->len);
-		switch (snap->type)
-		{
-			case MS_SNAP_SERIES:
-				ok = restore_series(restore, &reader);
-				break;
-			case MS_SNAP_RUN:
-				ok = begin_run(restore, &reader);
-				break;
-			case MS_SNAP_PIECES:
-				ok = restore_pieces(restore, &reader);
-				break;
-			default:
-				ok = damaged(restore, "it has a section of unknown type");
-				break;
-		}
-		if (!ok)
-			return false;
-		ms_worker_progress(MS_GUARD, restore->done + snap->pos);
-	}
-	return next == MS_SNAP_FINISHED ? true : refused(restore);
-}
-
-/* New numbers must be above all that were restored. */
 static void
-raise_counter(pg_atomic_uint64 *counter, uint64 value)
-{
-	uint64		current = pg_atomic_read_u64(counter);
-
-	while (current < value &&
-		   !pg_atomic_compare_exchange_u64(counter, &current, value))
-		;
-}
-
-static bool
-restore_contents(Restore *restore)
-{
-	MsReader	reader;
-	MsSnapWindow head;
-	MsWindow   *window;
-
-	restore->labels = palloc(sizeof(MsSnapLabel) * MS_SNAP_MAX_LABELS);
-	restore->values = palloc(sizeof(MsLabelValue) * MS_SNAP_MAX_LABELS);
-	if (!read_head(restore, &reader, &head) ||
-		!restore_table(restore, &reader, head.nslots) ||
-		!restore_window(restore, &head) ||
-		!read_sections(restore))
-		return false;
-	window = restore->window;
-	if (window->nchunks != head.nchunks || window->nsamples != head.nsamples ||
-		restore->nruns != head.nruns ||
-		restore->npieces < restore->run_head.npieces)
-		return damaged(restore, "it does not hold what its head says");
-	raise_counter(&ms_store->order, restore->max_order);
-	raise_counter(&ms_store->txn, restore->max_txn);
-	if (head.sealed)
-	{
-		ms_arena_trim_packed(ms_store->arena, &window->group);
-		window->sealed = true;
-	}
-
-	if (head.round == restore->file->round)
-		ms_snapshot_note_restored(restore->table, head.round);
-
-	/* What was left out, if anything, is not to come back next time. */
-	window->snap_version = restore->dropped > 0 ? PG_UINT64_MAX : window->version;
-	return true;
-}
-
-static void
-drop_half_built(Restore *restore)
+drop_half_built(MsRestore *restore)
 {
 	if (restore->window == NULL)
 		return;
 	ms_lock(restore->table->maintain, MS_RANK_MAINTAIN);
-	ms_window_drop(restore->table, restore->window->start);
+	ms_window_replay_drop(restore->table, restore->window->start, PG_UINT64_MAX);
 	ms_unlock(restore->table->maintain);
 }
 
 /* Restores one file, or sets it aside. */
 static void
-restore_file(Candidate *file, MsSnapshotStats *stats)
+restore_file(MsSnapCandidate *file, MsSnapshotStats *stats)
 {
-	Restore		restore;
+	MsRestore		restore;
 
 	setup_restore(&restore, file);
 	restore.done = stats->bytes;
-	if (protected(&restore, restore_contents))
+	if (protected(&restore, ms_restore_contents))
 	{
 		stats->written++;
 		stats->windows++;
@@ -946,7 +338,7 @@ drop_everything(void)
 
 /* First pass over all files; returns how many are to be restored, latest first. */
 static int
-find_files(Candidate **files, MemoryContext file_cxt, MsSnapshotStats *stats)
+find_files(MsSnapCandidate **files, MemoryContext file_cxt, MsSnapshotStats *stats)
 {
 	MsSnapName *names;
 	int			nnames;
@@ -954,7 +346,7 @@ find_files(Candidate **files, MemoryContext file_cxt, MsSnapshotStats *stats)
 
 	bring_back_unloaded();
 	nnames = ms_snapfile_list(MS_SNAP_LIVE, &names);
-	*files = palloc_extended(sizeof(Candidate) * (nnames + 1),
+	*files = palloc_extended(sizeof(MsSnapCandidate) * (nnames + 1),
 							 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (int i = 0; i < nnames; i++)
 	{
@@ -969,7 +361,7 @@ find_files(Candidate **files, MemoryContext file_cxt, MsSnapshotStats *stats)
 	AtEOXact_SMgr();
 	spread_configs(*files, n);
 	n = drop_expired(*files, n, stats);
-	qsort(*files, n, sizeof(Candidate), compare_by_start);
+	qsort(*files, n, sizeof(MsSnapCandidate), compare_by_start);
 	return n;
 }
 
@@ -982,7 +374,7 @@ ms_snapshot_restore(bool (*stop) (void), MsSnapshotStats *stats)
 	MemoryContext file_cxt = AllocSetContextCreate(cxt, "memseries snapshot file",
 												   ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	Candidate  *files;
+	MsSnapCandidate  *files;
 	int			n;
 	uint64		total = 0;
 	bool		stopped = false;

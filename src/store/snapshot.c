@@ -38,12 +38,7 @@
  * stop the xid is safe (the shutdown checkpoint counts it).  The guard first
  * waits for them to end, so there are hardly any.
  *
- * Copying a window.  While table->maintain is held, chunks and runs neither
- * change nor go away, and no series is released.  So table->lock is taken shared
- * only to note what the window holds at that moment, and then in slices to
- * look up chunks and labels; the bytes go straight from shared memory to the
- * file, through a buffer.  Runs appended meanwhile are not in the list that was
- * noted.  An fsync is done holding no lock.
+ * How a window is copied: snapcopy.c.  An fsync is done holding no lock.
  *
  * Order of the durable steps: files under temporary names; WAL up to here (the
  * commit records of what the files hold); removal of files whose window has
@@ -67,27 +62,18 @@
 
 #include <unistd.h>
 
-#include "access/subtrans.h"
-#include "access/transam.h"
-#include "access/twophase.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
-#include "nodes/bitmapset.h"
 #include "storage/fd.h"
 #include "storage/proc.h"
-#include "storage/procarray.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "store/run.h"
-#include "store/snapfile.h"
+#include "store/snapcopy.h"
 #include "store/snapshot.h"
 #include "store/wal.h"
 
 #define WRITE_BUFFER	(1024 * 1024)
-#define SLICE_SERIES	256		/* looked up under one hold of table->lock */
-#define SLICE_BYTES		(1024 * 1024)	/* a section ends when it has as many */
 
 /*
  * Values of snap_version that no version has: the window's file is incomplete;
@@ -126,10 +112,9 @@ typedef struct Round
 	bool		final;
 	bool		flushed;		/* WAL, by a SNAPEND record */
 	XLogRecPtr	redo;			/* the redo point it will cover */
-	Snapshot	cut;			/* what committed means; NULL in the final one,
-								 * and in recovery, when nobody writes */
-	TransactionId *prepared;	/* of those running in the cut */
-	int			nprepared;
+	MsSnapCut	cut;			/* what committed means; without a snapshot in
+								 * the final one, and in recovery, when nobody
+								 * writes */
 	MsSnapshotStats *stats;
 	uint64		total;			/* bytes expected to be written */
 	uint8	   *buffer;			/* WRITE_BUFFER */
@@ -137,32 +122,6 @@ typedef struct Round
 	int			nfiles;
 	int			files_cap;
 } Round;
-
-/* A run as it was judged. */
-typedef struct NotedRun
-{
-	MsRun	   *run;
-	TransactionId xid;			/* to be written; Invalid: left out */
-} NotedRun;
-
-/* A window as it was noted. */
-typedef struct Noted
-{
-	MsTable    *table;
-	MsWindow   *window;
-	uint64		generation;
-	MsConfig	config;
-	MsSnapWindow head;
-	MsSnapSlot *slots;			/* [MS_MAX_SLOTS] */
-	int			nlabels;
-	uint32		series_limit;
-	uint64		version;
-	NotedRun   *runs;			/* newest first */
-	uint32		nruns;
-	uint32		runs_cap;
-	bool		partial;		/* some run was left out that may yet commit */
-	Bitmapset  *run_series;		/* series of the pieces to be written */
-} Noted;
 
 static KnownConfig *
 known_config(MsTable *table)
@@ -197,428 +156,8 @@ ms_snapshot_note_restored(MsTable *table, uint64 round)
 	last_round = Max(last_round, round);
 }
 
-/*
- * Judging runs
- */
-
-/* Of a transaction in progress. */
-static bool
-is_prepared(TransactionId xid)
-{
-	return BackendXidGetPid(SubTransGetTopmostTransaction(xid)) == 0;
-}
-
-/*
- * Takes the snapshot that the round goes by, without a transaction: whoever
- * calls this resets MyProc->xmin.  Then lists what is prepared now.  The entries
- * may be stale, or of a transaction that is still preparing (which its own backend
- * has too, with a pid); one that has ended since its entry was read is taken
- * as well, as its commit or abort record is as good as a prepare record.
- */
 static void
-take_cut(Round *round)
-{
-	static SnapshotData cut;
-
-	cut.snapshot_type = SNAPSHOT_MVCC;
-	round->cut = GetSnapshotData(&cut);
-	round->prepared = palloc(sizeof(TransactionId) * (max_prepared_xacts + 1));
-	for (int i = 0; i < max_prepared_xacts; i++)
-	{
-		TransactionId xid = ((volatile PGPROC *) &PreparedXactProcs[i])->xid;
-
-		if (TransactionIdIsNormal(xid) && XidInMVCCSnapshot(xid, round->cut) &&
-			BackendXidGetPid(xid) == 0)
-			round->prepared[round->nprepared++] = xid;
-	}
-}
-
-static bool
-was_prepared(const Round *round, TransactionId xid)
-{
-	TransactionId top = SubTransGetTopmostTransaction(xid);
-
-	for (int i = 0; i < round->nprepared; i++)
-		if (round->prepared[i] == top)
-			return true;
-	return false;
-}
-
-/* Sets noted->xid; true if the run is left out but may commit, or has. */
-static bool
-judge_run(const Round *round, NotedRun *noted, bool logged)
-{
-	MsRun	   *run = noted->run;
-	uint32		hint = pg_atomic_read_u32(&run->hint);
-	bool		running;
-
-	noted->xid = InvalidTransactionId;
-	if (hint == MS_HINT_ABORTED)
-		return false;
-	if (logged)
-	{
-		noted->xid = hint == MS_HINT_COMMITTED || TransactionIdDidCommit(run->xid) ?
-			FrozenTransactionId : run->xid;
-		return false;
-	}
-	if (round->cut != NULL)
-		running = XidInMVCCSnapshot(run->xid, round->cut);
-	else
-		running = hint == MS_HINT_NONE && TransactionIdIsInProgress(run->xid);
-	if (!running)
-	{
-		if (hint == MS_HINT_COMMITTED || TransactionIdDidCommit(run->xid))
-			noted->xid = FrozenTransactionId;
-		return false;
-	}
-	if (round->cut == NULL || was_prepared(round, run->xid))
-	{
-		noted->xid = run->xid;
-		return false;
-	}
-	return true;
-}
-
-/* See snapshot.h.  Takes table->lock shared, of each table in turn. */
-bool
-ms_snapshot_has_writers(void)
-{
-	for (int i = 0; i < ms_store->max_tables; i++)
-	{
-		MsTable    *table = &ms_store->tables[i];
-		bool		found = false;
-
-		ms_lock_shared(table->lock, MS_RANK_TABLE);
-		for (int k = 0; table->in_use && k < table->nwindows && !found; k++)
-		{
-			for (MsRef ref = ms_window_at(table, k)->runs; ref != 0 && !found;)
-			{
-				MsRun	   *run = ms_ptr(ms_store->arena, ref);
-
-				found = pg_atomic_read_u32(&run->hint) == MS_HINT_NONE &&
-					TransactionIdIsInProgress(run->xid) && !is_prepared(run->xid);
-				ref = run->next;
-			}
-		}
-		ms_unlock(table->lock);
-		if (found)
-			return true;
-	}
-	return false;
-}
-
-/*
- * Noting what a window holds
- */
-
-static void
-note_slots_locked(Noted *noted)
-{
-	MsTable    *table = noted->table;
-	MsSlot	   *slots = table->nslots > 0 ? ms_ptr(ms_store->arena, table->slots) : NULL;
-
-	noted->head.nslots = table->nslots;
-	noted->nlabels = table->nlabels;
-	for (int i = 0; i < table->nslots; i++)
-	{
-		noted->slots[i].attnum = slots[i].attnum;
-		noted->slots[i].role = slots[i].role;
-		noted->slots[i].kind = slots[i].kind;
-		noted->slots[i].has_missing = slots[i].has_missing;
-		noted->slots[i].missing = slots[i].missing;
-	}
-}
-
-static void
-note_head_locked(Noted *noted)
-{
-	MsSnapWindow *head = &noted->head;
-	MsTable    *table = noted->table;
-	MsWindow   *window = noted->window;
-
-	head->spc = table->key.spc;
-	head->db = table->key.db;
-	head->rel = table->key.rel;
-	head->start = window->start;
-	head->end = window->end;
-	head->sealed = window->sealed;
-	head->lsn = window->lsn;
-	noted->config = table->config;
-	head->chunk_interval = table->config.chunk_interval;
-	head->retain = table->config.retain;
-	head->max_series = table->config.max_series;
-	head->on_full = table->config.on_full;
-	head->on_out_of_range = table->config.on_out_of_range;
-	head->logged = table->logged;
-	head->nchunks = window->nchunks;
-	head->nsamples = window->nsamples;
-	noted->generation = table->generation;
-	noted->version = window->version;
-	noted->series_limit = ms_series_limit(&table->series);
-	note_slots_locked(noted);
-}
-
-/* Notes head and runs in one moment.  Caller holds maintain, not lock. */
-static void
-note_window(Noted *noted)
-{
-	MsTable    *table = noted->table;
-	MsWindow   *window = noted->window;
-
-	for (;;)
-	{
-		uint32		want;
-
-		ms_lock_shared(table->lock, MS_RANK_TABLE);
-		want = window->nruns;
-		if (want <= noted->runs_cap)
-			break;
-		ms_unlock(table->lock);
-		noted->runs_cap = want + want / 4 + 64;
-		if (noted->runs != NULL)
-			pfree(noted->runs);
-		noted->runs = palloc_extended(sizeof(NotedRun) * noted->runs_cap,
-									  MCXT_ALLOC_HUGE);
-	}
-	note_head_locked(noted);
-	noted->nruns = 0;
-	for (MsRef ref = window->runs; ref != 0;)
-	{
-		MsRun	   *run = ms_ptr(ms_store->arena, ref);
-
-		Assert(noted->nruns < noted->runs_cap);
-		noted->runs[noted->nruns++].run = run;
-		ref = run->next;
-	}
-	ms_unlock(table->lock);
-}
-
-/* Judges the runs noted, and gathers the series that only they have. */
-static void
-judge_runs(const Round *round, Noted *noted)
-{
-	noted->partial = false;
-	noted->head.nruns = 0;
-	bms_free(noted->run_series);
-	noted->run_series = NULL;
-	for (uint32 i = 0; i < noted->nruns; i++)
-	{
-		MsRun	   *run = noted->runs[i].run;
-		MsPiece    *piece = ms_run_first_piece(run);
-
-		if (judge_run(round, &noted->runs[i], noted->head.logged))
-			noted->partial = true;
-		if (!TransactionIdIsValid(noted->runs[i].xid))
-			continue;
-		noted->head.nruns++;
-		for (uint32 k = 0; k < run->npieces; k++)
-		{
-			if (piece->run != 0)
-				noted->run_series = bms_add_member(noted->run_series, piece->sid);
-			piece = ms_run_next_piece(piece);
-		}
-	}
-}
-
-/*
- * Writing a window's file
- */
-
-static void
-put_window(MsSnapWriter *w, const Noted *noted)
-{
-	uint8	   *buf = palloc(MS_SNAP_WINDOW_MAX + MS_SNAP_SLOT_MAX * noted->head.nslots);
-	Size		len = ms_snap_put_window(buf, &noted->head, noted->slots);
-
-	ms_snap_section(w, MS_SNAP_WINDOW, len);
-	ms_snap_put(w, buf, len);
-	pfree(buf);
-}
-
-/* A section's worth of series. */
-typedef struct Slice
-{
-	MsSnapSeries *series;		/* [SLICE_SERIES] */
-	MsSnapLabel *labels;		/* [SLICE_SERIES * nlabels] */
-	MsLabelValue *values;		/* [nlabels] */
-	int			n;
-	Size		size;			/* of the section */
-} Slice;
-
-/*
- * Adds a series to the slice, if the file is to have it.  The labels that the
- * series table lends stay where they are while maintain is held, as only its
- * holder releases series.  Caller holds maintain, and lock shared.
- */
-static void
-slice_add_locked(const Noted *noted, Slice *slice, uint32 sid)
-{
-	MsArena    *arena = ms_store->arena;
-	MsEntry    *entry = ms_entry_locked(noted->window, sid);
-	MsSnapSeries *s = &slice->series[slice->n];
-	MsSnapLabel *labels = &slice->labels[slice->n * noted->nlabels];
-
-	if (entry == NULL ||
-		(entry->chunk == 0 && !bms_is_member(sid, noted->run_series)))
-		return;
-	memset(s, 0, sizeof(*s));
-	s->sid = sid;
-	s->nlabels = ms_series_labels(arena, &noted->table->series, sid,
-								  slice->values, noted->nlabels);
-	s->nlabels = Min(s->nlabels, (uint32) noted->nlabels);
-	for (uint32 i = 0; i < s->nlabels; i++)
-	{
-		const MsLabelValue *value = &slice->values[i];
-
-		labels[i].len = value->isnull ? 0 : value->len;
-		labels[i].data = value->isnull ? NULL :
-			value->len > 0 ? value->bytes : (const uint8 *) "";
-	}
-	if (entry->chunk != 0)
-	{
-		MsStored   *stored = ms_ptr(arena, entry->chunk);
-
-		s->chunk = stored->data;
-		s->chunk_len = stored->len;
-	}
-	slice->size += ms_snap_series_size(s, labels);
-	slice->n++;
-}
-
-static void
-put_series(MsSnapWriter *w, const Noted *noted)
-{
-	Slice		slice;
-	uint32		sid = 0;
-
-	slice.series = palloc(sizeof(MsSnapSeries) * SLICE_SERIES);
-	slice.labels = palloc(sizeof(MsSnapLabel) * SLICE_SERIES * (noted->nlabels + 1));
-	slice.values = palloc(sizeof(MsLabelValue) * (noted->nlabels + 1));
-	while (sid < noted->series_limit && !w->failed)
-	{
-		uint32		looked_at = 0;
-
-		slice.n = 0;
-		slice.size = 0;
-		ms_lock_shared(noted->table->lock, MS_RANK_TABLE);
-		for (; sid < noted->series_limit && slice.n < SLICE_SERIES &&
-			 slice.size < SLICE_BYTES && looked_at < SLICE_SERIES * 16; looked_at++)
-			slice_add_locked(noted, &slice, sid++);
-		ms_unlock(noted->table->lock);
-		if (slice.n == 0)
-			continue;
-
-		ms_snap_section(w, MS_SNAP_SERIES, slice.size);
-		for (int i = 0; i < slice.n; i++)
-			ms_snap_put_series(w, &slice.series[i], &slice.labels[i * noted->nlabels]);
-		ms_worker_progress(MS_GUARD, w->written);
-	}
-	pfree(slice.series);
-	pfree(slice.labels);
-	pfree(slice.values);
-}
-
-/* The pieces of a run not yet folded, in as many sections as it takes. */
-static void
-put_pieces(MsSnapWriter *w, MsRun *run, uint32 npieces)
-{
-	MsPiece    *piece = ms_run_first_piece(run);
-	MsSnapPiece *batch = palloc(sizeof(MsSnapPiece) * SLICE_SERIES);
-	int			n = 0;
-	Size		size = 0;
-
-	while (npieces > 0)
-	{
-		if (piece->run != 0)
-		{
-			batch[n].sid = piece->sid;
-			batch[n].kind = piece->kind;
-			batch[n].data = piece->data;
-			batch[n].len = piece->len;
-			size += ms_snap_piece_size(&batch[n]);
-			n++;
-			npieces--;
-		}
-		if (n == SLICE_SERIES || size >= SLICE_BYTES || npieces == 0)
-		{
-			ms_snap_section(w, MS_SNAP_PIECES, size);
-			for (int i = 0; i < n; i++)
-				ms_snap_put_piece(w, &batch[i]);
-			n = 0;
-			size = 0;
-		}
-		piece = ms_run_next_piece(piece);
-	}
-	pfree(batch);
-}
-
-static void
-put_run(MsSnapWriter *w, const NotedRun *noted)
-{
-	MsRun	   *run = noted->run;
-	MsPiece    *piece = ms_run_first_piece(run);
-	MsSnapRun	head = {0};
-	uint8		buf[MS_SNAP_RUN_MAX];
-	Size		len;
-
-	head.xid = noted->xid;
-	head.cid = run->cid;
-	head.txn = run->txn;
-	head.order = run->order;
-	head.seq = run->seq;
-	for (uint32 i = 0; i < run->npieces; i++)
-	{
-		if (piece->run != 0)
-		{
-			head.npieces++;
-			head.bytes += TYPEALIGN(MS_SNAP_PIECE_ALIGN, piece->len);
-		}
-		piece = ms_run_next_piece(piece);
-	}
-	len = ms_snap_put_run(buf, &head);
-	ms_snap_section(w, MS_SNAP_RUN, len);
-	ms_snap_put(w, buf, len);
-	put_pieces(w, run, head.npieces);
-	ms_worker_progress(MS_GUARD, w->written);
-}
-
-static void
-report_write_failure(MsSnapStream *stream)
-{
-	errno = stream->error;
-	ereport(ERROR,
-			(errcode_for_file_access(),
-			 errmsg("could not write to file \"%s\": %m", stream->path)));
-}
-
-/*
- * Writes what was noted to a temporary file, not yet synced.  Caller holds
- * maintain.  Oldest runs first, so that restoring them one by one leads to
- * the same list.
- */
-static void
-write_noted(Round *round, const Noted *noted, MsSnapStream *stream)
-{
-	MsSnapName	name = {noted->table->key, noted->head.start};
-	MsSnapWriter w;
-	char		path[MAXPGPATH];
-
-	ms_snapfile_temp_path(path, &name);
-	ms_snapstream_create(stream, path);
-	ms_snap_start(&w, round->buffer, WRITE_BUFFER, ms_snapstream_write, stream,
-				  MS_SNAP_KIND_WINDOW);
-	put_window(&w, noted);
-	put_series(&w, noted);
-	for (uint32 i = noted->nruns; i > 0 && !w.failed; i--)
-		if (TransactionIdIsValid(noted->runs[i - 1].xid))
-			put_run(&w, &noted->runs[i - 1]);
-	if (!ms_snap_finish(&w))
-		report_write_failure(stream);
-	round->stats->bytes += w.written;
-}
-
-static void
-remember_file(Round *round, const Noted *noted)
+remember_file(Round *round, const MsSnapCopy *copy)
 {
 	NewFile    *file;
 
@@ -632,14 +171,14 @@ remember_file(Round *round, const Noted *noted)
 	file = &round->files[round->nfiles++];
 
 	/* The table may be gone by now, and its entry somebody else's. */
-	file->name.key.spc = noted->head.spc;
-	file->name.key.db = noted->head.db;
-	file->name.key.rel = noted->head.rel;
-	file->name.start = noted->head.start;
-	file->table = noted->table;
-	file->generation = noted->generation;
-	file->version = noted->partial ? SNAP_PARTIAL : noted->version;
-	file->config = noted->config;
+	file->name.key.spc = copy->head.spc;
+	file->name.key.db = copy->head.db;
+	file->name.key.rel = copy->head.rel;
+	file->name.start = copy->head.start;
+	file->table = copy->table;
+	file->generation = copy->generation;
+	file->version = copy->partial ? SNAP_PARTIAL : copy->version;
+	file->config = copy->config;
 }
 
 /*
@@ -674,13 +213,12 @@ previous_window(MsTable *table, int64 *limit, uint64 generation)
 static void
 write_table(Round *round, MsTable *table)
 {
-	Noted		noted = {0};
+	MsSnapCopy	copy;
 	uint64		generation = table->generation;
 	int64		limit = PG_INT64_MAX;
 	bool		config_written = false;
 
-	noted.table = table;
-	noted.slots = palloc(sizeof(MsSnapSlot) * MS_MAX_SLOTS);
+	ms_snapcopy_init(&copy, table);
 	for (;;)
 	{
 		MsSnapStream stream;
@@ -688,37 +226,34 @@ write_table(Round *round, MsTable *table)
 
 		CHECK_FOR_INTERRUPTS();
 		ms_lock(table->maintain, MS_RANK_MAINTAIN);
-		noted.window = previous_window(table, &limit, generation);
-		if (noted.window == NULL)
+		copy.window = previous_window(table, &limit, generation);
+		if (copy.window == NULL)
 		{
 			ms_unlock(table->maintain);
 			break;
 		}
-		note_window(&noted);
-		write = noted.version != noted.window->snap_version ||
-			!(config_written || config_is_known(table, &noted.config));
+		ms_snapcopy_note(&copy);
+		write = copy.version != copy.window->snap_version ||
+			!(config_written || config_is_known(table, &copy.config));
 		if (write)
 		{
-			judge_runs(round, &noted);
-			noted.head.round = round->number;
-			write = noted.head.nchunks + noted.head.nruns > 0;
-			noted.window->snap_version = write ? SNAP_WRITING : 0;
+			copy.head.round = round->number;
+			write = ms_snapcopy_judge(&copy, &round->cut);
+			copy.window->snap_version = write ? SNAP_WRITING : 0;
 			if (write)
-				write_noted(round, &noted, &stream);
+				round->stats->bytes += ms_snapcopy_write(&copy, &stream, round->buffer,
+														 WRITE_BUFFER, round->stats->bytes);
 		}
 		ms_unlock(table->maintain);
 
 		if (write)
 		{
 			ms_snapstream_sync(&stream);
-			remember_file(round, &noted);
+			remember_file(round, &copy);
 			config_written = true;
 		}
 	}
-	if (noted.runs != NULL)
-		pfree(noted.runs);
-	bms_free(noted.run_series);
-	pfree(noted.slots);
+	ms_snapcopy_free(&copy);
 }
 
 /*
@@ -901,7 +436,7 @@ run_round(Round *round)
 					 0, round->total);
 
 	if (!round->final && !RecoveryInProgress())
-		take_cut(round);
+		ms_snapcut_take(&round->cut);
 	for (int i = 0; i < ms_store->max_tables; i++)
 		if (ms_store->tables[i].in_use)
 			write_table(round, &ms_store->tables[i]);
