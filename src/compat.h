@@ -85,6 +85,8 @@ ms_relation_locked_exclusively(Oid relid)
 #if PG_VERSION_NUM >= 170000
 #include "storage/read_stream.h"
 #define MS_HAVE_READ_STREAM		1
+#else
+typedef struct ReadStream ReadStream;
 #endif
 #if PG_VERSION_NUM >= 180000
 #define MS_HAVE_VACUUM_TIMES	1
@@ -94,9 +96,10 @@ ms_relation_locked_exclusively(Oid relid)
 
 /* 16 tells callers of tuple_update which indexes to update */
 #if PG_VERSION_NUM >= 160000
-#define MS_UPDATE_INDEXES_TYPE	TU_UpdateIndexes
+#include "access/tableam.h"
+typedef TU_UpdateIndexes MsUpdateIndexes;
 #else
-#define MS_UPDATE_INDEXES_TYPE	bool
+typedef bool MsUpdateIndexes;
 #endif
 
 /* 18 writes "pg_noreturn" in front of a function */

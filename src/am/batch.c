@@ -61,7 +61,8 @@ typedef struct RowRef
 /* How far a series has been emptied. */
 typedef struct Progress
 {
-	uint32	   *order;			/* borrowed; its rows by time, duplicates left out */
+	uint32	   *order;			/* borrowed; its rows by time, duplicates left
+								 * out */
 	uint32		nrows;			/* of these */
 	uint32		done;
 	uint32		ahead;			/* done, once the run in hand is written */

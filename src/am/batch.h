@@ -3,8 +3,8 @@
  * batch.h
  *	  Rows a transaction has written and not yet handed to the store.
  *
- * Private to the write path: write.c fills batches, batch.c empties them,
- * direct.c passes by them, txn.c follows the transaction.  The essay is in
+ * Private to the write path: write.c makes batches and gather.c fills them,
+ * batch.c empties them, direct.c passes by them, txn.c follows the transaction.  The essay is in
  * write.c.
  *
  *-------------------------------------------------------------------------
@@ -27,7 +27,8 @@ typedef struct MsBatchSeries
 	uint32		hash;			/* of the image; local to this backend */
 	uint32		next;			/* the series whose row followed last time */
 	uint32		nrows;
-	int16		nlabels;		/* in the image; the rest is as if never stored */
+	int16		nlabels;		/* in the image; the rest is as if never
+								 * stored */
 	bool		sorted;			/* times strictly ascending */
 } MsBatchSeries;
 
@@ -55,8 +56,8 @@ typedef struct MsBatch
 
 	/* constant */
 	MsTableKey	key;
-	MsTable    *table;			/* borrowed; locks keep it until the end of the
-								 * (sub)transaction */
+	MsTable    *table;			/* borrowed; locks keep it until the end of
+								 * the (sub)transaction */
 	uint64		generation;
 	Oid			relid;
 	NameData	relname;
@@ -84,7 +85,8 @@ typedef struct MsBatch
 	uint32		age;			/* rows since these were computed */
 
 	MemoryContext cxt;			/* holds all of this; deleted with the batch */
-	char	   *rows;			/* nrows * row_size bytes: time, null bits, values */
+	char	   *rows;			/* nrows * row_size bytes: time, null bits,
+								 * values */
 	uint32	   *row_series;		/* by row */
 	uint32		nrows;
 	uint32		rows_cap;
@@ -136,9 +138,13 @@ extern void ms_batch_forget(MsBatch *batch);
 extern void ms_batch_reset(MsBatch *batch);
 extern bool ms_batch_accepts(MsBatch *batch, int64 time, uint64 nrows);
 extern void ms_batch_check_memory(void);
+
+/* gather.c */
 extern uint32 ms_batch_series(MsBatch *batch, const MsLabelValue *labels, int nlabels);
 extern void ms_batch_append(MsBatch *batch, uint32 series, int64 time,
 							const double *values, const bool *nulls);
+extern void ms_batch_take_row(MsBatch *batch, Relation rel, TupleTableSlot *slot, int64 time);
+extern void ms_batch_merge(MsBatch *into, MsBatch *from);
 extern int	ms_batch_image_labels(const uint8 *image, uint32 len, MsLabelValue *labels);
 extern int	ms_labels_strip(const MsBatch *batch, const MsLabelValue *labels, int nlabels);
 

@@ -65,9 +65,9 @@ tuple_fetch_row_version(Relation rel, ItemPointer tid, Snapshot snapshot,
 		return ms_write_fetch(rel, tid, slot);
 
 	/*
-	 * A statement that changes another table, and found that somebody else had
-	 * changed a row there meanwhile, wants to look at our row again.  Custom
-	 * scans can do that.
+	 * A statement that changes another table, and found that somebody else
+	 * had changed a row there meanwhile, wants to look at our row again.
+	 * Custom scans can do that.
 	 */
 	if (ms_refetch_hook && ms_refetch_hook(rel, tid, slot))
 		return true;
@@ -155,7 +155,7 @@ tuple_delete(Relation rel, ItemPointer tid, CommandId cid, Snapshot snapshot,
 static TM_Result
 tuple_update(Relation rel, ItemPointer tid, TupleTableSlot *slot, CommandId cid,
 			 Snapshot snapshot, Snapshot crosscheck, bool wait, TM_FailureData *tmfd,
-			 LockTupleMode *lockmode, MS_UPDATE_INDEXES_TYPE *update_indexes)
+			 LockTupleMode *lockmode, MsUpdateIndexes *update_indexes)
 {
 	ms_refuse_change(RelationGetRelationName(rel), "UPDATE");
 }

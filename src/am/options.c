@@ -110,29 +110,29 @@ parse_setting(MsConfig *config, const char *name, const char *value)
 }
 
 static char *
-trim(char *text)
+trim(char *str)
 {
 	char	   *end;
 
-	while (isspace((unsigned char) *text))
-		text++;
-	end = text + strlen(text);
-	while (end > text && isspace((unsigned char) end[-1]))
+	while (isspace((unsigned char) *str))
+		str++;
+	end = str + strlen(str);
+	while (end > str && isspace((unsigned char) end[-1]))
 		end--;
 	*end = '\0';
-	return text;
+	return str;
 }
 
 MsConfig
-ms_options_parse(const char *text)
+ms_options_parse(const char *str)
 {
 	MsConfig	config = ms_default_config;
 	char	   *copy;
 	char	   *next;
 
-	if (text == NULL)
+	if (str == NULL)
 		return config;
-	copy = pstrdup(text);
+	copy = pstrdup(str);
 	if (*trim(copy) == '\0')
 		return config;
 	for (char *item = copy; item != NULL; item = next)
@@ -146,7 +146,7 @@ ms_options_parse(const char *text)
 		if (equals == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("invalid memseries settings: \"%s\"", text),
+					 errmsg("invalid memseries settings: \"%s\"", str),
 					 errdetail("\"%s\" is not of the form name=value.", trim(item)),
 					 errhint("Change settings with memseries.configure.")));
 		*equals = '\0';
@@ -222,15 +222,15 @@ ms_options_of_rel(Relation rel)
 {
 	ObjectAddress object;
 	Oid			original = ms_rewritten_relation(rel);
-	char	   *text;
+	char	   *str;
 	MsConfig	config;
 
 	ObjectAddressSet(object, RelationRelationId,
 					 OidIsValid(original) ? original : RelationGetRelid(rel));
-	text = GetSecurityLabel(&object, MS_LABEL_PROVIDER);
-	config = ms_options_parse(text);
-	if (text)
-		pfree(text);
+	str = GetSecurityLabel(&object, MS_LABEL_PROVIDER);
+	config = ms_options_parse(str);
+	if (str)
+		pfree(str);
 	return config;
 }
 

@@ -27,8 +27,9 @@
 extern void ms_options_init(void);	/* registers the provider */
 
 /* ERROR (invalid_parameter_value, with detail and hint) if the text does not parse. NULL: defaults. */
-extern MsConfig ms_options_parse(const char *text);
-extern char *ms_options_format(const MsConfig *config); /* palloc'd; "" if all is default */
+extern MsConfig ms_options_parse(const char *str);
+extern char *ms_options_format(const MsConfig *config); /* palloc'd; "" if all
+														 * is default */
 
 /* The settings of a relation as this transaction sees them. A rewrite's transient table has those of its original. */
 extern MsConfig ms_options_of_rel(Relation rel);

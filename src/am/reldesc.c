@@ -320,7 +320,10 @@ build_reldesc(Relation rel, const MsTableKey *key, MsTable *table)
 		reconcile_config(rel, table);
 	desc = describe(RelationGetDescr(rel), key, table);
 
-	/* Catalog look-ups above may have processed invalidations; only now touch the cache. */
+	/*
+	 * Catalog look-ups above may have processed invalidations; only now touch
+	 * the cache.
+	 */
 	cached = MemoryContextAlloc(CacheMemoryContext, desc->size);
 	memcpy(cached, desc, desc->size);
 	pfree(desc);
@@ -456,7 +459,10 @@ ms_label_to_datum(Form_pg_attribute att, const MsLabelValue *label)
 {
 	Assert(!label->isnull);
 
-	/* What was stored under another definition of the column must not be read past its end. */
+	/*
+	 * What was stored under another definition of the column must not be read
+	 * past its end.
+	 */
 	if (att->attlen > 0 && label->len != (uint32) att->attlen)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),

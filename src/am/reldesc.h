@@ -29,7 +29,8 @@ typedef struct MsRelDesc
 {
 	Size		size;			/* of this struct, for copying */
 	MsTableKey	key;
-	MsTable    *table;			/* NULL: nothing was ever written to this storage */
+	MsTable    *table;			/* NULL: nothing was ever written to this
+								 * storage */
 	uint64		generation;		/* of the table */
 	AttrNumber	time_att;
 	int			natts;
@@ -40,7 +41,8 @@ typedef struct MsRelDesc
 
 /* Is this a table that memseries stores? */
 extern bool ms_is_memseries_rel(Relation rel);
-extern Oid	ms_am_oid(void);	/* InvalidOid if the extension is not created in this database */
+extern Oid	ms_am_oid(void);	/* InvalidOid if the extension is not created
+								 * in this database */
 
 /* ERROR with detail and hint if columns do not fit the rules (one timestamptz, at least one value). */
 extern void ms_check_columns(TupleDesc tupdesc, const char *relname);

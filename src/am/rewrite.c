@@ -156,7 +156,10 @@ ms_relation_vacuum(Relation rel, struct VacuumParams *params, BufferAccessStrate
 	tuples = (double) (stats.samples);
 	pages = (BlockNumber) (ms_relation_size(rel, MAIN_FORKNUM) / BLCKSZ);
 
-	/* as nothing older than what a snapshot may ask for remains, it may be said */
+	/*
+	 * as nothing older than what a snapshot may ask for remains, it may be
+	 * said
+	 */
 	if (TransactionIdIsNormal(rel->rd_rel->relfrozenxid))
 		frozenxid = GetOldestNonRemovableTransactionId(rel);
 	if (MultiXactIdIsValid(rel->rd_rel->relminmxid))
