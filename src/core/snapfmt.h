@@ -122,8 +122,8 @@ typedef struct MsSnapWindow
 	int64		end;			/* above start */
 	bool		sealed;
 	uint64		lsn;
-	uint64		round;			/* of two files of a table, the higher one
-								 * has the newer settings */
+	uint64		round;			/* of two files of a table, the higher one has
+								 * the newer settings */
 
 	/* The table's settings. */
 	int64		chunk_interval;

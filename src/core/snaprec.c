@@ -172,7 +172,7 @@ Size
 ms_snap_series_size(const MsSnapSeries *s, const MsSnapLabel *labels)
 {
 	Size		size = ms_varint_size(s->sid) + ms_varint_size(s->nlabels) +
-		ms_varint_size(s->chunk_len) + (Size) s->chunk_len;
+	ms_varint_size(s->chunk_len) + (Size) s->chunk_len;
 
 	for (uint32 i = 0; i < s->nlabels; i++)
 		size += label_size(&labels[i]);

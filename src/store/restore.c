@@ -182,7 +182,7 @@ head_config(const MsSnapWindow *head, MsConfig *config)
 static bool
 examine_contents(MsRestore *restore)
 {
-	MsSnapCandidate  *file = restore->file;
+	MsSnapCandidate *file = restore->file;
 	MsReader	reader;
 
 	restore->storage = ms_storage_state(&file->name.key);
@@ -204,7 +204,7 @@ examine_contents(MsRestore *restore)
 static bool
 examine(MsSnapCandidate *file, MsSnapshotStats *stats)
 {
-	MsRestore		restore;
+	MsRestore	restore;
 
 	setup_restore(&restore, file);
 	if (protected(&restore, examine_contents))
@@ -306,7 +306,7 @@ drop_half_built(MsRestore *restore)
 static void
 restore_file(MsSnapCandidate *file, MsSnapshotStats *stats)
 {
-	MsRestore		restore;
+	MsRestore	restore;
 
 	setup_restore(&restore, file);
 	restore.done = stats->bytes;
@@ -374,7 +374,7 @@ ms_snapshot_restore(bool (*stop) (void), MsSnapshotStats *stats)
 	MemoryContext file_cxt = AllocSetContextCreate(cxt, "memseries snapshot file",
 												   ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	MsSnapCandidate  *files;
+	MsSnapCandidate *files;
 	int			n;
 	uint64		total = 0;
 	bool		stopped = false;

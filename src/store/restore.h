@@ -34,14 +34,14 @@ typedef enum MsRestoreOutcome
 /* The restoring of one file. */
 typedef struct MsRestore
 {
-	MsSnapCandidate  *file;
+	MsSnapCandidate *file;
 	MsStorageState storage;		/* of the file's table, in the first pass */
 	MsSnapStream stream;
 	MsSnapFile	snap;
 	MsTable    *table;
 	MsWindow   *window;			/* NULL until created */
 	const char *why;
-	MsRestoreOutcome		outcome;
+	MsRestoreOutcome outcome;
 
 	/* A section. */
 	uint8	   *buf;

@@ -66,11 +66,11 @@ refused(MsRestore *restore)
 
 	if (snap->version != 0 && snap->version != MS_SNAP_VERSION)
 		return ms_restore_unloaded(restore,
-						psprintf("it has format version %u, but this version of memseries reads version %u",
-								 snap->version, MS_SNAP_VERSION));
+								   psprintf("it has format version %u, but this version of memseries reads version %u",
+											snap->version, MS_SNAP_VERSION));
 	if (restore->stream.error != 0)
 		return ms_restore_damaged(restore, psprintf("%s: %s", snap->error,
-										 strerror(restore->stream.error)));
+													strerror(restore->stream.error)));
 	return ms_restore_damaged(restore, snap->error);
 }
 
@@ -84,7 +84,7 @@ open_file(MsRestore *restore, MsReader *reader)
 	ms_snapfile_path(path, &restore->file->name, MS_SNAP_LIVE);
 	if (!ms_snapstream_open(&restore->stream, path))
 		return ms_restore_unloaded(restore, psprintf("could not open it: %s",
-										  strerror(restore->stream.error)));
+													 strerror(restore->stream.error)));
 	if (!ms_snap_open(snap, ms_snapstream_read, &restore->stream,
 					  restore->stream.size, MS_SNAP_KIND_WINDOW) ||
 		ms_snap_next(snap) == MS_SNAP_FAILED)
@@ -148,7 +148,7 @@ read_slots(MsRestore *restore, MsReader *reader, MsSlot *slots, int n)
 static bool
 restore_table(MsRestore *restore, MsReader *reader, int nslots)
 {
-	MsSnapCandidate  *file = restore->file;
+	MsSnapCandidate *file = restore->file;
 	MsSlot	   *slots = palloc(sizeof(MsSlot) * (nslots + 1));
 	MsSlot	   *have = palloc(sizeof(MsSlot) * MS_MAX_SLOTS);
 	int			nhave;

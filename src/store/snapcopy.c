@@ -102,7 +102,10 @@ judge_run(MsRun *run, const MsSnapCut *cut, bool logged, bool *partial)
 	if (hint == MS_HINT_ABORTED)
 		return InvalidTransactionId;
 
-	/* In recovery nobody can tell yet what is prepared, and nothing has to be left out. */
+	/*
+	 * In recovery nobody can tell yet what is prepared, and nothing has to be
+	 * left out.
+	 */
 	if (logged || RecoveryInProgress())
 		return has_committed(run) ? FrozenTransactionId : run->xid;
 	if (cut->snapshot != NULL)
@@ -233,7 +236,7 @@ ms_snapcopy_note(MsSnapCopy *copy)
 		if (copy->runs != NULL)
 			pfree(copy->runs);
 		copy->runs = palloc_extended(sizeof(MsSnapJudged) * copy->runs_cap,
-									  MCXT_ALLOC_HUGE);
+									 MCXT_ALLOC_HUGE);
 	}
 	note_head_locked(copy);
 	copy->nruns = 0;

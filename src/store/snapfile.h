@@ -13,7 +13,7 @@
 #include "core/snapfmt.h"
 #include "store/table.h"
 
-#define MS_SNAP_DIR			"memseries"	/* in the data directory */
+#define MS_SNAP_DIR			"memseries" /* in the data directory */
 #define MS_SNAP_LIVE		".window"	/* what a snapshot consists of */
 #define MS_SNAP_DAMAGED		".damaged"	/* set aside, never read again */
 #define MS_SNAP_UNLOADED	".unloaded" /* sound, but not in memory; tried
@@ -52,7 +52,8 @@ typedef struct MsSnapStream
 } MsSnapStream;
 
 extern void ms_snapstream_create(MsSnapStream *stream, const char *path);	/* ERROR if it cannot */
-extern bool ms_snapstream_open(MsSnapStream *stream, const char *path); /* to read; false: stream->error */
+extern bool ms_snapstream_open(MsSnapStream *stream, const char *path); /* to read; false:
+																		 * stream->error */
 
 /* Callbacks for core/snapfmt.h; arg is the stream. */
 extern bool ms_snapstream_write(void *arg, const uint8 *data, Size len);

@@ -61,8 +61,8 @@
 #include "worker/worker.h"
 
 #define IDLE_MS				1000	/* nap while nothing is under way */
-#define RECOVERY_MS			100		/* in recovery, to notice its end */
-#define BEAT_MS				10		/* while a checkpoint may wait for us */
+#define RECOVERY_MS			100 /* in recovery, to notice its end */
+#define BEAT_MS				10	/* while a checkpoint may wait for us */
 #define ERROR_SLEEP_MS		500
 #define RETRY_MS			10000	/* after a failed round */
 #define WRITERS_WAIT_MS		10000	/* for transactions to end, at the stop */
