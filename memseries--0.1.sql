@@ -169,6 +169,88 @@ COMMENT ON AGGREGATE memseries.last(anyelement, timestamptz)
 	IS 'the value of the row with the latest time; rows without a time are ignored';
 
 
+-- Aggregates of counters
+--
+-- Rows without a value or a time are ignored; fewer than two give NULL.  A value below the one before it is
+-- taken for a restart of the counter from zero, as in Prometheus; unlike there, nothing is extrapolated beyond
+-- the first and last row.
+
+CREATE FUNCTION memseries.counter_step(internal, double precision, timestamptz) RETURNS internal
+	AS 'MODULE_PATHNAME', 'ms_counter_step'
+	LANGUAGE C CALLED ON NULL INPUT IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION memseries.counter_step(internal, double precision, timestamptz)
+	IS 'transition function of memseries.increase, rate and delta';
+
+CREATE FUNCTION memseries.counter_combine(internal, internal) RETURNS internal
+	AS 'MODULE_PATHNAME', 'ms_counter_combine'
+	LANGUAGE C CALLED ON NULL INPUT IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION memseries.counter_combine(internal, internal)
+	IS 'combine function of memseries.increase, rate and delta';
+
+CREATE FUNCTION memseries.counter_serialize(internal) RETURNS bytea
+	AS 'MODULE_PATHNAME', 'ms_counter_serialize'
+	LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION memseries.counter_serialize(internal)
+	IS 'serialization function of memseries.increase, rate and delta';
+
+CREATE FUNCTION memseries.counter_deserialize(bytea, internal) RETURNS internal
+	AS 'MODULE_PATHNAME', 'ms_counter_deserialize'
+	LANGUAGE C STRICT IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION memseries.counter_deserialize(bytea, internal)
+	IS 'deserialization function of memseries.increase, rate and delta';
+
+CREATE FUNCTION memseries.increase_final(internal) RETURNS double precision
+	AS 'MODULE_PATHNAME', 'ms_increase_final'
+	LANGUAGE C CALLED ON NULL INPUT IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION memseries.increase_final(internal) IS 'final function of memseries.increase';
+
+CREATE AGGREGATE memseries.increase(value double precision, ts timestamptz) (
+	SFUNC = memseries.counter_step,
+	STYPE = internal,
+	FINALFUNC = memseries.increase_final,
+	COMBINEFUNC = memseries.counter_combine,
+	SERIALFUNC = memseries.counter_serialize,
+	DESERIALFUNC = memseries.counter_deserialize,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE memseries.increase(double precision, timestamptz)
+	IS 'how much a counter rose from the first to the last row, across restarts from zero';
+
+CREATE FUNCTION memseries.rate_final(internal) RETURNS double precision
+	AS 'MODULE_PATHNAME', 'ms_rate_final'
+	LANGUAGE C CALLED ON NULL INPUT IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION memseries.rate_final(internal) IS 'final function of memseries.rate';
+
+CREATE AGGREGATE memseries.rate(value double precision, ts timestamptz) (
+	SFUNC = memseries.counter_step,
+	STYPE = internal,
+	FINALFUNC = memseries.rate_final,
+	COMBINEFUNC = memseries.counter_combine,
+	SERIALFUNC = memseries.counter_serialize,
+	DESERIALFUNC = memseries.counter_deserialize,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE memseries.rate(double precision, timestamptz)
+	IS 'how much a counter rose per second between the first and the last row, across restarts from zero';
+
+CREATE FUNCTION memseries.delta_final(internal) RETURNS double precision
+	AS 'MODULE_PATHNAME', 'ms_delta_final'
+	LANGUAGE C CALLED ON NULL INPUT IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION memseries.delta_final(internal) IS 'final function of memseries.delta';
+
+CREATE AGGREGATE memseries.delta(value double precision, ts timestamptz) (
+	SFUNC = memseries.counter_step,
+	STYPE = internal,
+	FINALFUNC = memseries.delta_final,
+	COMBINEFUNC = memseries.counter_combine,
+	SERIALFUNC = memseries.counter_serialize,
+	DESERIALFUNC = memseries.counter_deserialize,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE memseries.delta(double precision, timestamptz)
+	IS 'the value of the last row less that of the first';
+
+
 -- What there is to see
 --
 -- A role sees the tables it owns, a member of pg_monitor sees all of this database.

@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "exec/edge.h"
 
 PG_FUNCTION_INFO_V1(ms_first_step);
 PG_FUNCTION_INFO_V1(ms_last_step);
@@ -40,14 +41,6 @@ typedef struct Edge
 	bool		typbyval;
 	bool		isnull;
 } Edge;
-
-/* The fixed part of a serialised state; a datumSerialize image follows. */
-typedef struct EdgeHeader
-{
-	TimestampTz ts;
-	int16		typlen;
-	bool		typbyval;
-} EdgeHeader;
 
 static MemoryContext
 agg_context(FunctionCallInfo fcinfo)
@@ -190,25 +183,10 @@ Datum
 ms_edge_serialize(PG_FUNCTION_ARGS)
 {
 	Edge	   *edge = (Edge *) PG_GETARG_POINTER(0);
-	EdgeHeader	header = {0};
-	bytea	   *result;
-	char	   *at;
-	Size		size;
 
 	(void) agg_context(fcinfo);
-	header.ts = edge->ts;
-	header.typlen = edge->typlen;
-	header.typbyval = edge->typbyval;
-
-	size = VARHDRSZ + sizeof(header) +
-		datumEstimateSpace(edge->value, edge->isnull, edge->typbyval, edge->typlen);
-	result = palloc(size);
-	SET_VARSIZE(result, size);
-	at = VARDATA(result);
-	memcpy(at, &header, sizeof(header));
-	at += sizeof(header);
-	datumSerialize(edge->value, edge->isnull, edge->typbyval, edge->typlen, &at);
-	PG_RETURN_BYTEA_P(result);
+	PG_RETURN_BYTEA_P(ms_edge_image(edge->ts, edge->value, edge->isnull,
+									edge->typlen, edge->typbyval));
 }
 
 /* (bytea, internal) -> state; strict */
@@ -217,7 +195,7 @@ ms_edge_deserialize(PG_FUNCTION_ARGS)
 {
 	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
 	char	   *at = VARDATA_ANY(bytes);
-	EdgeHeader	header;
+	MsEdgeHeader header;
 	Edge	   *edge;
 
 	(void) agg_context(fcinfo);

@@ -138,4 +138,18 @@ typedef bool MsUpdateIndexes;
 #define ms_oldest_clog_xid()	(ShmemVariableCache->oldestClogXid)
 #endif
 
+/* 16 keeps the GROUP BY clause without what is redundant apart from the query's */
+#if PG_VERSION_NUM >= 160000
+#define ms_group_clause(root)	((root)->processed_groupClause)
+#else
+#define ms_group_clause(root)	((root)->parse->groupClause)
+#endif
+
+/* 18 describes the direction of an ordering without btree's numbers */
+#if PG_VERSION_NUM >= 180000
+#define ms_pathkey_is_descending(pathkey)	((pathkey)->pk_cmptype == COMPARE_GT)
+#else
+#define ms_pathkey_is_descending(pathkey)	((pathkey)->pk_strategy == BTGreaterStrategyNumber)
+#endif
+
 #endif							/* MS_COMPAT_H */

@@ -30,10 +30,26 @@ ms_guc_init(void)
 							PGC_USERSET, GUC_UNIT_KB,
 							NULL, NULL, NULL);
 
+	DefineCustomBoolVariable("memseries.enable_aggregates",
+							 "Enables the planner's use of aggregation inside the memseries custom scan.",
+							 NULL,
+							 &ms_enable_aggregates,
+							 true,
+							 PGC_USERSET, GUC_EXPLAIN,
+							 NULL, NULL, NULL);
+
 	DefineCustomBoolVariable("memseries.enable_customscan",
 							 "Enables the planner's use of the memseries custom scan.",
 							 NULL,
 							 &ms_enable_customscan,
+							 true,
+							 PGC_USERSET, GUC_EXPLAIN,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("memseries.enable_summaries",
+							 "Enables answers from what block headers say of their values.",
+							 "Off, values are decoded. For comparison.",
+							 &ms_enable_summaries,
 							 true,
 							 PGC_USERSET, GUC_EXPLAIN,
 							 NULL, NULL, NULL);

@@ -16,6 +16,14 @@
 extern bool ms_enable_customscan;
 
 /*
+ * memseries.enable_aggregates: whether it considers aggregation inside the
+ * scan.  memseries.enable_summaries: whether that may use what block headers
+ * say of values.
+ */
+extern bool ms_enable_aggregates;
+extern bool ms_enable_summaries;
+
+/*
  * Registers the scan's methods and the planner hook, once per process, from
  * _PG_init.  Takes no locks.
  */

@@ -13,6 +13,9 @@
  *	   Blocks: read=16 skipped=2
  *	   Samples: read=3600 skipped=120
  *
+ * A scan that aggregates also says "Summaries: blocks=...": so many blocks were
+ * answered from their headers alone, and are not among those read.
+ *
  * "Filter" and "Rows Removed" are PostgreSQL's own lines: conditions it
  * evaluates row by row.  The rest is printed here.  Chunks, blocks and
  * samples are those of the series read.  "Pieces" appear while rows just
@@ -42,8 +45,9 @@ static const char *const order_names[] = {
 	[MS_ORDER_LAST] = "newest row of each series",
 };
 
-static void
-show_conditions(const char *label, List *exprs, CustomScanState *node, List *ancestors,
+/* A line with conditions, ANDed; none if there are none. */
+void
+ms_scan_show_conditions(const char *label, List *exprs, CustomScanState *node, List *ancestors,
 				ExplainState *es)
 {
 	List	   *context;
@@ -54,6 +58,23 @@ show_conditions(const char *label, List *exprs, CustomScanState *node, List *anc
 	context = set_deparse_context_plan(es->deparse_cxt, node->ss.ps.plan, ancestors);
 	shown = deparse_expression((Node *) make_ands_explicit(exprs), context, es->verbose, false);
 	ExplainPropertyText(label, shown, es);
+}
+
+/* A line with a list of expressions; none if there are none. */
+void
+ms_scan_show_keys(const char *label, List *exprs, CustomScanState *node, List *ancestors,
+				  ExplainState *es)
+{
+	List	   *context;
+	List	   *shown = NIL;
+	ListCell   *lc;
+
+	if (exprs == NIL)
+		return;
+	context = set_deparse_context_plan(es->deparse_cxt, node->ss.ps.plan, ancestors);
+	foreach(lc, exprs)
+		shown = lappend(shown, deparse_expression(lfirst(lc), context, es->verbose, true));
+	ExplainPropertyList(label, shown, es);
 }
 
 /* One line "What: read=1 skipped=2" of text, two properties otherwise. */
@@ -71,7 +92,16 @@ show_counts(const char *what, uint64 read, uint64 skipped, ExplainState *es)
 }
 
 static void
-show_counters(MsScanState *state, ExplainState *es)
+show_summaries(uint64 blocks, ExplainState *es)
+{
+	if (es->format != EXPLAIN_FORMAT_TEXT)
+		ExplainPropertyUInteger("Blocks Summarized", NULL, blocks, es);
+	else if (blocks > 0)
+		ExplainPropertyText("Summaries", psprintf("blocks=" UINT64_FORMAT, blocks), es);
+}
+
+static void
+show_counters(MsScanState *state, bool summaries, ExplainState *es)
 {
 	uint64		n[MS_NUM_SCAN_COUNTERS];
 
@@ -90,6 +120,8 @@ show_counters(MsScanState *state, ExplainState *es)
 	show_counts("Series", n[MS_COUNT_SERIES_READ], n[MS_COUNT_SERIES_SKIPPED], es);
 	show_counts("Chunks", n[MS_COUNT_CHUNKS_READ], n[MS_COUNT_CHUNKS_SKIPPED], es);
 	show_counts("Blocks", n[MS_COUNT_BLOCKS_READ], n[MS_COUNT_BLOCKS_SKIPPED], es);
+	if (summaries)
+		show_summaries(n[MS_COUNT_BLOCKS_SUMMARIZED], es);
 	if (es->format != EXPLAIN_FORMAT_TEXT)
 		ExplainPropertyUInteger("Pieces Read", NULL, n[MS_COUNT_PIECES_READ], es);
 	else if (n[MS_COUNT_PIECES_READ] > 0)
@@ -98,9 +130,9 @@ show_counters(MsScanState *state, ExplainState *es)
 	show_counts("Samples", n[MS_COUNT_SAMPLES_READ], n[MS_COUNT_SAMPLES_SKIPPED], es);
 }
 
-/* Adds the scan's own lines to EXPLAIN's output. */
+/* The conditions that the scan itself takes. */
 void
-ms_scan_explain(CustomScanState *node, List *ancestors, ExplainState *es)
+ms_scan_explain_conditions(CustomScanState *node, List *ancestors, ExplainState *es)
 {
 	MsScanState *state = (MsScanState *) node;
 	List	   *labels = list_concat_copy(state->exprs[MS_EXPR_SAFE],
@@ -108,8 +140,22 @@ ms_scan_explain(CustomScanState *node, List *ancestors, ExplainState *es)
 
 	if (state->order != MS_ORDER_SERIES)
 		ExplainPropertyText("Order", order_names[state->order], es);
-	show_conditions("Series Filter", labels, node, ancestors, es);
-	show_conditions("Time Range", state->exprs[MS_EXPR_TIME], node, ancestors, es);
+	ms_scan_show_conditions("Series Filter", labels, node, ancestors, es);
+	ms_scan_show_conditions("Time Range", state->exprs[MS_EXPR_TIME], node, ancestors, es);
+}
+
+/* And what was counted, with EXPLAIN ANALYZE; summaries: among that, blocks answered from their headers. */
+void
+ms_scan_explain_counters(CustomScanState *node, bool summaries, ExplainState *es)
+{
 	if (es->analyze)
-		show_counters(state, es);
+		show_counters((MsScanState *) node, summaries, es);
+}
+
+/* All of it. */
+void
+ms_scan_explain(CustomScanState *node, List *ancestors, ExplainState *es)
+{
+	ms_scan_explain_conditions(node, ancestors, es);
+	ms_scan_explain_counters(node, false, es);
 }

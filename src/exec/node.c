@@ -43,6 +43,7 @@
 #include "am/refetch.h"
 #include "am/serial.h"
 #include "am/write.h"
+#include "exec/agg.h"
 #include "exec/exec.h"
 #include "exec/scan.h"
 
@@ -116,13 +117,32 @@ find_columns(MsScanState *state)
 	bms_free(used);
 }
 
+/*
+ * Makes a scan ready to be started, once its conditions are compiled and
+ * row_slot and find_columns are set.  Writes the transaction's buffered rows.
+ */
+void
+ms_scan_prepare(MsScanState *state, EState *estate)
+{
+	int			natts = RelationGetDescr(state->css.ss.ss_currentRelation)->natts;
+
+	ms_write_flush(&state->desc->key);
+	state->scan_cxt = AllocSetContextCreate(estate->es_query_cxt, "memseries scan",
+											ALLOCSET_DEFAULT_SIZES);
+	state->series_cxt = AllocSetContextCreate(estate->es_query_cxt, "memseries series",
+											  ALLOCSET_SMALL_SIZES);
+	state->template_values = palloc0(sizeof(Datum) * natts);
+	state->template_isnull = palloc(sizeof(bool) * natts);
+	memset(state->template_isnull, true, sizeof(bool) * natts);
+	state->find_columns(state);
+}
+
 static void
 begin_scan(CustomScanState *node, EState *estate, int eflags)
 {
 	MsScanState *state = (MsScanState *) node;
 	CustomScan *cscan = (CustomScan *) node->ss.ps.plan;
 	Relation	rel = node->ss.ss_currentRelation;
-	int			natts = RelationGetDescr(rel)->natts;
 
 	split_exprs(state, cscan);
 	state->order = list_nth_int(cscan->custom_private, MS_PRIVATE_ORDER);
@@ -138,15 +158,9 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 
-	ms_write_flush(&state->desc->key);
-	state->scan_cxt = AllocSetContextCreate(estate->es_query_cxt, "memseries scan",
-											ALLOCSET_DEFAULT_SIZES);
-	state->series_cxt = AllocSetContextCreate(estate->es_query_cxt, "memseries series",
-											  ALLOCSET_SMALL_SIZES);
-	state->template_values = palloc0(sizeof(Datum) * natts);
-	state->template_isnull = palloc(sizeof(bool) * natts);
-	memset(state->template_isnull, true, sizeof(bool) * natts);
-	find_columns(state);
+	state->row_slot = node->ss.ss_ScanTupleSlot;
+	state->find_columns = find_columns;
+	ms_scan_prepare(state, estate);
 	state->index = ms_labelindex_create(state, cscan->scan.scanrelid);
 	if (list_nth_int(cscan->custom_private, MS_PRIVATE_REFETCH) && estate->es_epq_active == NULL)
 		state->refetch = ms_refetch_begin(estate, RelationGetRelid(rel));
@@ -180,9 +194,13 @@ refresh_desc(MsScanState *state, Relation rel)
 	pfree(state->columns);
 	pfree(state->desc);
 	state->desc = ms_reldesc_copy(rel);
-	find_columns(state);
+	state->find_columns(state);
 }
 
+/*
+ * Begins to read, or begins again.  Evaluates the bounds of the time; the
+ * cursor stands nowhere.  If there is nothing to read, state->done is set.
+ */
 void
 ms_scan_start(MsScanState *state)
 {
@@ -350,11 +368,10 @@ rescan(CustomScanState *node)
 	state->row = 0;
 }
 
-static void
-end_scan(CustomScanState *node)
+/* Frees what a scan holds. */
+void
+ms_scan_close(MsScanState *state)
 {
-	MsScanState *state = (MsScanState *) node;
-
 	if (state->cursor != NULL)
 		ms_cursor_close(state->cursor);
 	state->cursor = NULL;
@@ -363,6 +380,12 @@ end_scan(CustomScanState *node)
 		MemoryContextDelete(state->scan_cxt);
 		MemoryContextDelete(state->series_cxt);
 	}
+}
+
+static void
+end_scan(CustomScanState *node)
+{
+	ms_scan_close((MsScanState *) node);
 }
 
 /* ---- methods ---- */
@@ -401,8 +424,10 @@ void
 ms_exec_init(void)
 {
 	RegisterCustomScanMethods(&ms_scan_methods);
+	RegisterCustomScanMethods(&ms_agg_scan_methods);
 	ms_refetch_hook = ms_refetch_row;
 	ms_paths_init();
 	ms_orderpaths_init();
 	ms_relstats_init();
+	ms_aggpaths_init();
 }

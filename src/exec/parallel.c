@@ -46,6 +46,7 @@ count_cursor(MsScanState *state)
 	state->counters[MS_COUNT_CHUNKS_SKIPPED] += now->chunks_skipped - state->seen.chunks_skipped;
 	state->counters[MS_COUNT_BLOCKS_READ] += now->blocks_read - state->seen.blocks_read;
 	state->counters[MS_COUNT_BLOCKS_SKIPPED] += now->blocks_skipped - state->seen.blocks_skipped;
+	state->counters[MS_COUNT_BLOCKS_SUMMARIZED] += now->blocks_summarized - state->seen.blocks_summarized;
 	state->counters[MS_COUNT_PIECES_READ] += now->pieces_read - state->seen.pieces_read;
 	state->counters[MS_COUNT_SAMPLES_READ] += now->samples_read - state->seen.samples_read;
 	state->counters[MS_COUNT_SAMPLES_SKIPPED] += now->samples_skipped - state->seen.samples_skipped;

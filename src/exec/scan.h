@@ -126,6 +126,7 @@ typedef enum MsScanCounter
 	MS_COUNT_CHUNKS_SKIPPED,
 	MS_COUNT_BLOCKS_READ,
 	MS_COUNT_BLOCKS_SKIPPED,
+	MS_COUNT_BLOCKS_SUMMARIZED,
 	MS_COUNT_PIECES_READ,
 	MS_COUNT_SAMPLES_READ,
 	MS_COUNT_SAMPLES_SKIPPED,
@@ -156,7 +157,9 @@ typedef struct MsScanColumn
 	bool		is_float4;
 } MsScanColumn;
 
-typedef struct MsScanState
+typedef struct MsScanState MsScanState;
+
+struct MsScanState
 {
 	CustomScanState css;		/* must be first */
 
@@ -167,6 +170,10 @@ typedef struct MsScanState
 	ExprState  *safe_qual;		/* NULL: none */
 	ExprState  *label_qual;		/* NULL: none */
 	bool		analyze;		/* somebody will look at the counters */
+	TupleTableSlot *row_slot;	/* borrowed: where conditions look at a row of the
+								 * relation */
+	void		(*find_columns) (MsScanState *state);	/* which values the
+																 * plan needs */
 	List	   *bounds;			/* of MsTimeBound */
 	bool	   *need;			/* by value ordinal */
 	int			ncolumns;
@@ -202,7 +209,7 @@ typedef struct MsScanState
 	MsCursorStats seen;			/* of the cursor, as far as counted */
 	uint64		counters[MS_NUM_SCAN_COUNTERS]; /* not yet added to shared */
 	uint64		totals[MS_NUM_SCAN_COUNTERS];	/* of shared scans that ended */
-} MsScanState;
+};
 
 /* Sets what row number `row` has for a needed value. */
 static inline void
@@ -221,12 +228,15 @@ ms_scan_value(const MsRows *rows, int row, int ordinal, bool is_float4,
 
 /* node.c */
 extern const CustomScanMethods ms_scan_methods;
+extern void ms_scan_prepare(MsScanState *state, EState *estate);
+extern void ms_scan_close(MsScanState *state);
 extern void ms_scan_start(MsScanState *state);
 extern void ms_scan_fill_slot(MsScanState *state, TupleTableSlot *slot);
 
 /* series.c */
 extern bool ms_scan_load_labels(MsScanState *state, uint32 sid);
 extern bool ms_scan_next_series(MsScanState *state);
+extern bool ms_scan_next_labels(MsScanState *state);
 
 /* labelindex.c */
 extern MsLabelIndex *ms_labelindex_create(MsScanState *state, Index relid);
@@ -263,5 +273,13 @@ extern void ms_refetch_tid(MsRefetch *refetch, MsTable *table, uint32 sid,
 
 /* explain.c */
 extern void ms_scan_explain(CustomScanState *node, List *ancestors, struct ExplainState *es);
+extern void ms_scan_explain_conditions(CustomScanState *node, List *ancestors,
+									   struct ExplainState *es);
+extern void ms_scan_explain_counters(CustomScanState *node, bool summaries,
+									 struct ExplainState *es);
+extern void ms_scan_show_keys(const char *label, List *exprs, CustomScanState *node,
+							  List *ancestors, struct ExplainState *es);
+extern void ms_scan_show_conditions(const char *label, List *exprs, CustomScanState *node,
+									List *ancestors, struct ExplainState *es);
 
 #endif							/* MS_SCAN_H */

@@ -108,7 +108,7 @@ labels_meet(MsScanState *state, ExprState *qual)
 {
 	ScanState  *ss = &state->css.ss;
 	ExprContext *econtext = ss->ps.ps_ExprContext;
-	TupleTableSlot *slot = ss->ss_ScanTupleSlot;
+	TupleTableSlot *slot = state->row_slot;
 	int			natts = slot->tts_tupleDescriptor->natts;
 	bool		result;
 
@@ -191,6 +191,33 @@ ms_scan_next_series(MsScanState *state)
 		{
 			state->counters[MS_COUNT_SERIES_READ]++;
 			state->standing = true;
+			return true;
+		}
+		state->counters[MS_COUNT_SERIES_SKIPPED]++;
+	}
+	return false;
+}
+
+/*
+ * Goes to the next series of this process whose labels fit, and loads its
+ * labels; false if there are no more.  The cursor stays where it is.  For scans
+ * all of whose conditions on labels cannot fail.
+ */
+bool
+ms_scan_next_labels(MsScanState *state)
+{
+	uint32		sid;
+
+	Assert(state->label_qual == NULL);
+	while (next_candidate(state, &sid))
+	{
+		state->sid = sid;
+		CHECK_FOR_INTERRUPTS();
+		if (!ms_scan_load_labels(state, sid))
+			continue;
+		if (labels_meet(state, state->safe_qual))
+		{
+			state->counters[MS_COUNT_SERIES_READ]++;
 			return true;
 		}
 		state->counters[MS_COUNT_SERIES_SKIPPED]++;

@@ -1,0 +1,487 @@
+/*-------------------------------------------------------------------------
+ *
+ * agg.h
+ *	  What the files of aggregation inside the scan share; private to src/exec.
+ *
+ * aggmatch.c	tells which keys, aggregates and conditions can be taken
+ * aggpaths.c	offers paths to the planner and makes plans of them
+ * aggnode.c	runs a plan: which series when, groups as rows
+ * aggscan.c	goes through the blocks of a series
+ * aggpred.c	selects rows of a block
+ * aggbucket.c	cuts time into buckets
+ * agggroup.c	finds groups by their keys
+ * aggstate.c	what is kept for a group, and results
+ * counter.c	increase, rate, delta
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MS_AGG_H
+#define MS_AGG_H
+
+#include "exec/counter.h"
+#include "exec/edge.h"
+#include "exec/exec.h"
+#include "exec/scan.h"
+
+#define MS_AGG_NAME	"MemseriesAggregate"
+
+/* ---- matching: aggmatch.c ---- */
+
+/* The relation that is aggregated. */
+typedef struct MsAggRel
+{
+	Index		relid;
+	AttrNumber	time_att;
+	Bitmapset  *label_atts;		/* offset as pull_varattnos has them */
+} MsAggRel;
+
+typedef enum MsKeyKind
+{
+	MS_KEY_NONE = 0,			/* cannot be taken */
+	MS_KEY_LABEL,				/* depends on labels alone */
+	MS_KEY_TIME					/* depends on buckets of the time alone */
+} MsKeyKind;
+
+/* A function that cuts time into buckets. */
+typedef struct MsBucketFn
+{
+	Expr	   *expr;			/* of the time */
+	int64		length;			/* of a bucket, or a little less; > 0 */
+	bool		zoned;			/* depends on a time zone... */
+	const char *zone;			/* ...this one; NULL: the session's */
+	bool		ordered;		/* its values ascend with time, but for shifts of
+								 * the zone */
+} MsBucketFn;
+
+typedef enum MsAggKind
+{
+	MS_AGG_COUNT = 0,			/* rows */
+	MS_AGG_COUNT_LABEL,			/* rows whose label is not null */
+	MS_AGG_MIN_TIME,
+	MS_AGG_MAX_TIME,
+	MS_AGG_BOOL_AND,
+	MS_AGG_BOOL_OR,
+	/* of a value: */
+	MS_AGG_COUNT_VALUE,
+	MS_AGG_SUM,
+	MS_AGG_AVG,
+	MS_AGG_MIN,
+	MS_AGG_MAX,
+	MS_AGG_VAR_POP,
+	MS_AGG_VAR_SAMP,
+	MS_AGG_STDDEV_POP,
+	MS_AGG_STDDEV_SAMP,
+	MS_AGG_FIRST,
+	MS_AGG_LAST,
+	MS_AGG_INCREASE,
+	MS_AGG_RATE,
+	MS_AGG_DELTA
+} MsAggKind;
+
+typedef struct MsAggMatch
+{
+	MsAggKind	kind;
+	AttrNumber	att;			/* the value, if it is of one */
+	Expr	   *arg;			/* of COUNT_LABEL and BOOL */
+	List	   *filter;			/* conditions, ANDed */
+} MsAggMatch;
+
+typedef enum MsPredKind
+{
+	MS_PRED_NONE = 0,			/* cannot be taken */
+	MS_PRED_COMPARE,			/* value op constant */
+	MS_PRED_NULLTEST,			/* value IS [NOT] NULL */
+	MS_PRED_TIME,				/* a bound of the time */
+	MS_PRED_LABEL,				/* on labels alone; cannot fail */
+	MS_PRED_ROW					/* anything else about the row */
+} MsPredKind;
+
+/* How a condition is met.  In MsPredMatch.op, a btree strategy, or: */
+#define MS_OP_NOT_EQUAL		0
+
+typedef struct MsPredMatch
+{
+	MsPredKind	kind;
+	AttrNumber	att;			/* COMPARE, NULLTEST */
+	int			op;				/* COMPARE */
+	Expr	   *operand;		/* COMPARE: Const or Param */
+	bool		is_null;		/* NULLTEST: IS NULL */
+} MsPredMatch;
+
+extern bool ms_agg_match_column(const MsAggRel *rel, Node *node, AttrNumber *att);
+extern MsKeyKind ms_agg_match_key(const MsAggRel *rel, Expr *expr, List **buckets);
+extern bool ms_agg_match(const MsAggRel *rel, const Aggref *aggref, MsAggMatch *out);
+extern MsPredKind ms_agg_match_pred(const MsAggRel *rel, Expr *clause, MsPredMatch *out);
+extern bool ms_agg_is_safe(Node *node);
+
+/* ---- planning: aggpaths.c ---- */
+
+/*
+ * A plan's custom_scan_tlist has the output (group keys, then aggregates),
+ * then the conditions, so that PostgreSQL finishes them as it does other
+ * expressions.  custom_private is a list of integers:
+ */
+typedef enum MsAggPrivate
+{
+	MS_AGGP_KEYS = 0,			/* how many */
+	MS_AGGP_AGGS,
+	MS_AGGP_SAFE,				/* conditions of each kind */
+	MS_AGGP_LABELS,
+	MS_AGGP_TIMES,
+	MS_AGGP_ROWS,
+	MS_AGGP_ORDER,				/* -1, 1: groups come in descending, ascending
+								 * order of their first time key; 0: in any */
+	MS_AGGP_LIMIT,				/* with order: how many buckets may do */
+	MS_AGGP_PARTIAL,			/* results are PostgreSQL's partial states */
+	MS_NUM_AGGP
+} MsAggPrivate;
+
+extern void ms_aggpaths_init(void);
+extern const CustomScanMethods ms_agg_scan_methods;
+
+/* ---- execution ---- */
+
+typedef struct MsAggState MsAggState;
+
+/* A value column that is used, and what the block at hand has of it. */
+typedef struct MsAggColumn
+{
+	AttrNumber	att;
+	int			ordinal;
+	bool		is_float4;
+
+	bool		loaded;			/* values and nulls are the block's */
+	bool		summarized;		/* as is summary */
+	const double *values;
+	const bool *nulls;			/* NULL: there are none */
+	MsSummary	summary;
+	double	   *value_room;		/* [MS_BLOCK_ROWS], as is... */
+	bool	   *null_room;
+} MsAggColumn;
+
+/*
+ * Rows of one series in ascending time: a block of a plain part, or some
+ * decoded rows.  At most MS_BLOCK_ROWS.
+ */
+typedef struct MsBatch
+{
+	int			n;
+	const int64 *times;			/* NULL: not decoded yet */
+	const MsChunk *chunk;		/* of a block; NULL: decoded rows */
+	const MsBlockInfo *block;
+	const MsRows *rows;			/* of decoded rows */
+	int			row;			/* the first of them */
+	bool		decoded;		/* some column was */
+	int64		time_room[MS_BLOCK_ROWS];
+} MsBatch;
+
+/* aggscan.c */
+extern const int64 *ms_batch_times(MsAggState *state, MsBatch *batch);
+extern void ms_batch_load(MsAggState *state, MsBatch *batch, MsAggColumn *column);
+extern bool ms_batch_summary(MsAggState *state, MsBatch *batch, MsAggColumn *column);
+extern void ms_agg_series(MsAggState *state, int lg);
+extern void ms_agg_fill_row(MsAggState *state, MsBatch *batch, int row);
+extern void ms_agg_fill_time(MsAggState *state, int64 t);
+
+/* ---- conditions on rows: aggpred.c ---- */
+
+typedef enum MsSelection
+{
+	MS_SELECT_NONE,
+	MS_SELECT_SOME,
+	MS_SELECT_ALL
+} MsSelection;
+
+typedef struct MsPred
+{
+	MsPredKind	kind;
+	MsAggColumn *column;		/* COMPARE, NULLTEST */
+	int			op;
+	bool		is_null;
+	ExprState  *expr;			/* operand of COMPARE; the condition of ROW, LABEL */
+	List	   *bounds;			/* TIME */
+
+	/* of this scan */
+	double		operand;
+	bool		never;			/* the operand is NULL, the range empty */
+	int64		lo;				/* TIME */
+	int64		hi;
+	/* of this series */
+	bool		holds;			/* LABEL */
+} MsPred;
+
+/* Conditions that are ANDed, and which rows of the batch at hand they select. */
+typedef struct MsPredSet
+{
+	List	   *clauses;		/* what it was made from; borrowed */
+	int			n;
+	MsPred	   *preds;
+	bool		has_labels;
+	bool		decided;		/* status is the batch's */
+	MsSelection status;
+	bool		mask[MS_BLOCK_ROWS];
+} MsPredSet;
+
+extern void ms_preds_init(MsAggState *state, MsPredSet *set, List *clauses);
+extern void ms_preds_start(MsAggState *state, MsPredSet *set);
+extern void ms_preds_series(MsAggState *state, MsPredSet *set);
+extern MsSelection ms_preds_decide(MsAggState *state, MsPredSet *set, MsBatch *batch);
+extern void ms_preds_mask(MsAggState *state, MsPredSet *set, MsBatch *batch, int from, int to,
+						  const bool *among);
+
+/* ---- buckets: aggbucket.c ---- */
+
+/* All times of [start, end) have the same time keys. */
+typedef struct MsInterval
+{
+	int64		start;
+	int64		end;
+	int			key;			/* of MsGroups' time keys; -1: not looked for yet */
+} MsInterval;
+
+typedef struct MsBuckets
+{
+	int			nfns;
+	MsBucketFn *fns;
+	ExprState **exprs;			/* of the functions */
+	const struct pg_tz **zones; /* NULL: does not depend on one */
+	int			n;				/* intervals, ascending and disjoint */
+	int			cap;
+	MsInterval *intervals;
+	int			last;			/* the one found last */
+} MsBuckets;
+
+extern void ms_buckets_init(MsAggState *state, List *fns);
+extern void ms_buckets_reset(MsAggState *state);
+extern MsInterval *ms_bucket_of(MsAggState *state, int64 t);
+extern int64 ms_bucket_boundary(MsAggState *state, int64 t);
+
+/* ---- accumulators: aggstate.c ---- */
+
+/* What is wanted of a value. */
+#define MS_WANT_SUM		0x1		/* and count */
+#define MS_WANT_RANGE	0x2		/* min and max */
+#define MS_WANT_SQUARES	0x4
+#define MS_WANT_COUNT	0x0
+
+typedef enum MsAccKind
+{
+	MS_ACC_COUNT = 0,			/* int64: rows; with a label that is null, none */
+	MS_ACC_TIMES,				/* MsTimeSpan */
+	MS_ACC_BOOL,				/* MsBoolCounts */
+	MS_ACC_VALUE,				/* MsValueStats */
+	MS_ACC_EDGE,				/* MsEdge */
+	MS_ACC_COUNTER				/* MsCounterState */
+} MsAccKind;
+
+/* States: all zeroes is empty. */
+typedef struct MsTimeSpan
+{
+	int64		n;
+	int64		min;
+	int64		max;
+} MsTimeSpan;
+
+typedef struct MsBoolCounts
+{
+	int64		yes;
+	int64		no;
+} MsBoolCounts;
+
+typedef struct MsValueStats
+{
+	int64		n;
+	double		sum;
+	double		min;			/* from here on only if wanted */
+	double		max;
+	double		squares;		/* sum of squared differences from the mean */
+} MsValueStats;
+
+typedef struct MsEdge
+{
+	int64		n;
+	int64		time;
+	double		value;
+	bool		isnull;
+} MsEdge;
+
+typedef struct MsCounterState
+{
+	MsCounter	counter;
+	MsPoints	points;			/* if a group has several series */
+} MsCounterState;
+
+/* Something that is kept for every group.  Aggregates share them. */
+typedef struct MsAcc
+{
+	MsAccKind	kind;
+	MsAggColumn *column;		/* VALUE, EDGE, COUNTER */
+	MsPredSet  *filter;			/* NULL: all rows */
+	int			want;			/* VALUE */
+	bool		last;			/* EDGE: the last one, not the first */
+	Expr	   *arg;			/* COUNT, BOOL: of labels, or a condition */
+	ExprState  *label_arg;		/* COUNT, BOOL: evaluated per series */
+	MsPredSet  *bool_arg;		/* BOOL: the condition */
+	bool		arg_isnull;		/* of this series */
+	bool		arg_value;
+	Size		offset;			/* in a group's states */
+} MsAcc;
+
+/* An aggregate of the output. */
+typedef struct MsAggOutput
+{
+	MsAggKind	kind;
+	MsAcc	   *acc;
+	Oid			type;			/* of the result */
+	bool		partial;
+} MsAggOutput;
+
+extern void ms_accs_init(MsAggState *state, List *aggrefs);
+extern void ms_accs_series(MsAggState *state);
+extern void ms_acc_block(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch);
+extern void ms_acc_rows(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch,
+						int from, int to, const bool *mask);
+extern Datum ms_agg_result(MsAggState *state, const MsAggOutput *out, char *group, bool *isnull);
+
+/* ---- groups: agggroup.c ---- */
+
+/* A row of key values, and where it is found by hash. */
+typedef struct MsKeyRow
+{
+	uint32		hash;
+	uint32		first;			/* label groups: the first series, or
+								 * MS_NO_SERIES */
+	uint32		nseries;
+	Datum	   *values;
+	bool	   *isnull;
+} MsKeyRow;
+
+/* Rows of key values, each once. */
+typedef struct MsKeyTable
+{
+	int			nkeys;
+	ExprState **exprs;
+	FmgrInfo   *hash_fns;
+	FmgrInfo   *eq_fns;
+	Oid		   *collations;
+	int16	   *typlens;
+	bool	   *typbyvals;
+	MemoryContext cxt;			/* of all below */
+	int			n;
+	int			cap;
+	MsKeyRow   *rows;
+	int			nslots;			/* a power of two, or 0 */
+	int		   *slots;			/* -1: free */
+	Datum	   *probe_values;
+	bool	   *probe_isnull;
+} MsKeyTable;
+
+/* A group; its states follow. */
+typedef struct MsGroupHead
+{
+	uint32		lg;				/* its label group */
+	int			key;			/* its time key, or -1 */
+} MsGroupHead;
+
+extern void ms_keys_init(MsAggState *state, MsKeyTable *table, List *exprs, List *eqops);
+extern void ms_keys_reset(MsKeyTable *table);
+extern int	ms_keys_find(MsAggState *state, MsKeyTable *table);
+extern void ms_groups_reset(MsAggState *state);
+extern char *ms_group_of(MsAggState *state, uint32 lg, MsInterval *interval, int64 t);
+extern char *ms_group_find(MsAggState *state, uint32 lg, int key);
+extern Size ms_groups_memory(MsAggState *state);
+
+#define ms_group_at(state, i)	((state)->groups + (Size) (i) * (state)->group_size)
+
+/* ---- the node ---- */
+
+typedef enum MsAggMode
+{
+	MS_MODE_ALL,				/* series as they come, all groups at once */
+	MS_MODE_LABELS,				/* one label group after the other */
+	MS_MODE_TIMES				/* one slice of time after the other */
+} MsAggMode;
+
+/* How much of a series has to be read. */
+typedef enum MsAggReach
+{
+	MS_REACH_ALL,
+	MS_REACH_FIRST,				/* the first row says everything */
+	MS_REACH_LAST				/* the last one does */
+} MsAggReach;
+
+struct MsAggState
+{
+	MsScanState scan;			/* must be first */
+
+	/* Constant after begin. */
+	MsAggRel	rel;
+	int			nkeys;
+	int		   *key_place;		/* [nkeys] in its table of keys */
+	bool	   *key_is_label;
+	int			naggs;
+	MsAggOutput *aggs;
+	int			naccs;
+	MsAcc	   *accs;
+	int			ncolumns;
+	MsAggColumn *columns;
+	int			nfilters;
+	MsPredSet **filters;
+	List	   *row_exprs;		/* borrowed, for EXPLAIN */
+	List	   *key_exprs;
+	MsPredSet	where;
+	MsBuckets	buckets;		/* nfns 0: no time keys */
+	MsAggMode	mode;
+	MsAggReach	reach;
+	bool		partial;
+	bool		uses_labels;	/* somebody looks at them */
+	bool		has_series_exprs;	/* filters or arguments are on them */
+	bool		has_counters;
+	bool		keys_may_fail;	/* those on labels */
+	int			order;
+	int64		limit_buckets;
+	Size		group_size;
+	Size		memory_limit;
+	MemoryContext query_cxt;
+	MemoryContext group_cxt;	/* of groups at hand */
+
+	/* The scan under way. */
+	bool		listed;
+	bool		finished;
+	bool		produced;		/* some group was handed out */
+	MsKeyTable	label_keys;
+	MsKeyTable	time_keys;
+	uint32	   *next_series;	/* [scan.limit] of the same label group */
+	int			next_lg;
+	int64		slice_hi;		/* TIMES: what is above was handed out */
+	int64		slice_lo;		/* ascending: what is below was */
+	int64		slice_buckets;
+	int64		seen_below;		/* the latest time seen below the slice */
+	bool		seen_pieces;	/* rows not yet folded were */
+	int64		range_lo;		/* of the query */
+	int64		range_hi;
+
+	/* The groups at hand. */
+	int			ngroups;
+	int			groups_cap;
+	char	   *groups;
+	struct msgroup_hash *group_index;
+	int		   *emit_order;		/* NULL: as they are */
+	int			emit;
+	uint32		last_lg;		/* the group found last */
+	int			last_key;
+	int			last_group;
+
+	/* The series at hand. */
+	bool		several;		/* its group has other series too */
+	int			lg;				/* its label group; -1: not looked for yet */
+	bool		more_follows;	/* the block at hand and the next are wholly in one
+								 * group */
+
+	MsBatch		batch;
+	double		dense[MS_BLOCK_ROWS];
+	int64		dense_times[MS_BLOCK_ROWS];
+
+};
+
+#endif							/* MS_AGG_H */

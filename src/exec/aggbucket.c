@@ -1,0 +1,261 @@
+/*-------------------------------------------------------------------------
+ *
+ * aggbucket.c
+ *	  Cutting time into buckets, such that a function need not be called for
+ *	  every row.
+ *
+ * An interval is a stretch of time over which all bucket functions of a query
+ * are constant.  The intervals found are kept, in order, for the whole scan: all
+ * series share them, so that the functions are called a few times per bucket and
+ * not per row or series.
+ *
+ * A new interval around a time is found by calling PostgreSQL's own functions,
+ * whatever they do: where the bucket should begin and end is guessed from its
+ * length and then verified; if the guess was wrong, the place where the value
+ * changes is searched by halving.  That needs the function to be monotone.  It is,
+ * except across changes of the time zone's offset, where local time may run
+ * backwards, even into the day before.  Therefore no interval extends across
+ * such a change.  An interval may be shorter than its bucket, then; buckets are
+ * told apart by their value, not by their interval (agggroup.c).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "executor/executor.h"
+#include "pgtime.h"
+#include "utils/timestamp.h"
+
+#include "exec/agg.h"
+
+#define NO_CHANGE	PG_INT64_MAX
+
+/* Compiles the functions, and looks their time zones up. */
+void
+ms_buckets_init(MsAggState *state, List *fns)
+{
+	MsBuckets  *buckets = &state->buckets;
+	int			n = list_length(fns);
+
+	memset(buckets, 0, sizeof(*buckets));
+	buckets->nfns = n;
+	buckets->fns = palloc(sizeof(MsBucketFn) * Max(n, 1));
+	buckets->exprs = palloc(sizeof(ExprState *) * Max(n, 1));
+	buckets->zones = palloc0(sizeof(pg_tz *) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		MsBucketFn *fn = list_nth(fns, i);
+
+		buckets->fns[i] = *fn;
+		buckets->exprs[i] = ExecInitExpr(fn->expr, &state->scan.css.ss.ps);
+		if (fn->zoned)
+			buckets->zones[i] = fn->zone ? pg_tzset(fn->zone) : session_timezone;
+	}
+	buckets->cap = 64;
+	buckets->intervals = palloc(sizeof(MsInterval) * buckets->cap);
+}
+
+/* Forgets what was found: the keys, and perhaps the functions, have changed. */
+void
+ms_buckets_reset(MsAggState *state)
+{
+	state->buckets.n = 0;
+	state->buckets.last = 0;
+}
+
+/* The bucket function's value at t. */
+static int64
+value_at(MsAggState *state, int fn, int64 t)
+{
+	ExprContext *econtext = state->scan.css.ss.ps.ps_ExprContext;
+	bool		isnull;
+
+	ms_agg_fill_time(state, t);
+	econtext->ecxt_scantuple = state->scan.row_slot;
+	return DatumGetTimestampTz(ExecEvalExprSwitchContext(state->buckets.exprs[fn], econtext, &isnull));
+}
+
+/* The first time after t at which the zone's offset changes. */
+static int64
+next_change(const pg_tz *zone, int64 t)
+{
+	pg_time_t	at;
+	pg_time_t	boundary;
+	long int	before;
+	long int	after;
+	int			before_dst;
+	int			after_dst;
+
+	if (zone == NULL)
+		return NO_CHANGE;
+	at = timestamptz_to_time_t(t);
+	if (pg_next_dst_boundary(&at, &before, &before_dst, &boundary, &after, &after_dst, zone) != 1)
+		return NO_CHANGE;
+	return time_t_to_timestamptz(boundary);
+}
+
+/* The first time in (lo, hi] whose value is not that of lo, given that hi's is not, or the reverse. */
+static int64
+search_edge(MsAggState *state, int fn, int64 lo, int64 hi, int64 value, bool lo_has_it)
+{
+	while (hi - lo > 1)
+	{
+		int64		middle = lo + (hi - lo) / 2;
+
+		if ((value_at(state, fn, middle) == value) == lo_has_it)
+			lo = middle;
+		else
+			hi = middle;
+	}
+	return hi;
+}
+
+/* Where the bucket that t is in begins, or a later time up to t. */
+static int64
+find_start(MsAggState *state, int fn, int64 t, int64 value)
+{
+	int64		start = value;
+	int64		change;
+
+	if (start > t || t - start > 2 * state->buckets.fns[fn].length)
+		return t;
+	while ((change = next_change(state->buckets.zones[fn], start)) <= t)
+		start = change;
+	if (value_at(state, fn, start) == value)
+		return start;
+	return search_edge(state, fn, start, t, value, false);
+}
+
+/* Where the bucket that t is in ends, or an earlier time after t. */
+static int64
+find_end(MsAggState *state, int fn, int64 t, int64 value)
+{
+	int64		length = state->buckets.fns[fn].length;
+	int64		end;
+
+	if (__builtin_add_overflow(value, length, &end) || end <= t)
+	{
+		if (__builtin_add_overflow(t, length, &end))
+			return t + 1;
+	}
+	end = Min(end, next_change(state->buckets.zones[fn], t));
+	if (end - 1 == t || value_at(state, fn, end - 1) == value)
+		return end;
+	return search_edge(state, fn, t, end - 1, value, true);
+}
+
+/* Puts an interval at its place. */
+static MsInterval *
+insert_interval(MsBuckets *buckets, int place, int64 start, int64 end)
+{
+	MsInterval *interval;
+
+	if (buckets->n == buckets->cap)
+	{
+		buckets->cap *= 2;
+		buckets->intervals = repalloc_huge(buckets->intervals,
+										   sizeof(MsInterval) * (Size) buckets->cap);
+	}
+	interval = &buckets->intervals[place];
+	memmove(interval + 1, interval, sizeof(MsInterval) * (buckets->n - place));
+	buckets->n++;
+	interval->start = start;
+	interval->end = end;
+	interval->key = -1;
+	return interval;
+}
+
+/* An interval around t, between its neighbours. */
+static MsInterval *
+find_interval(MsAggState *state, int place, int64 t)
+{
+	MsBuckets  *buckets = &state->buckets;
+	int64		start = PG_INT64_MIN;
+	int64		end = PG_INT64_MAX;
+
+	for (int i = 0; i < buckets->nfns; i++)
+	{
+		if (buckets->fns[i].length == 1)
+		{
+			start = Max(start, t);
+			end = Min(end, t + 1);
+		}
+		else
+		{
+			int64		value = value_at(state, i, t);
+
+			start = Max(start, find_start(state, i, t, value));
+			end = Min(end, find_end(state, i, t, value));
+		}
+	}
+	if (place > 0)
+		start = Max(start, buckets->intervals[place - 1].end);
+	if (place < buckets->n)
+		end = Min(end, buckets->intervals[place].start);
+	return insert_interval(buckets, place, start, end);
+}
+
+/*
+ * The interval t is in.  Valid until the next call.  May raise what the
+ * functions raise.
+ */
+MsInterval *
+ms_bucket_of(MsAggState *state, int64 t)
+{
+	MsBuckets  *buckets = &state->buckets;
+	int			low = 0;
+	int			high = buckets->n;
+
+	for (int i = buckets->last; i < Min(buckets->last + 2, buckets->n); i++)
+	{
+		if (buckets->intervals[i].start <= t && t < buckets->intervals[i].end)
+		{
+			buckets->last = i;
+			return &buckets->intervals[i];
+		}
+	}
+
+	/* the first that ends after t */
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (buckets->intervals[middle].end > t)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	buckets->last = low;
+	if (low < buckets->n && buckets->intervals[low].start <= t)
+		return &buckets->intervals[low];
+	return find_interval(state, low, t);
+}
+
+/*
+ * A time at or below t, such that buckets of earlier times come before those of
+ * t and later ones, whatever the zone does: there the bucket function's own
+ * value is that time, and the zone's offset does not change nearby.  For one
+ * ordered function.
+ */
+int64
+ms_bucket_boundary(MsAggState *state, int64 t)
+{
+	const pg_tz *zone = state->buckets.zones[0];
+	int64		near = 2 * state->buckets.fns[0].length + USECS_PER_DAY;
+
+	if (state->buckets.fns[0].length == 1)
+		return t;
+	for (;;)
+	{
+		int64		value = value_at(state, 0, t);
+		int64		from;
+
+		if (value <= t && value_at(state, 0, value) == value &&
+			value_at(state, 0, value - 1) < value &&
+			(__builtin_sub_overflow(value, near, &from) ||
+			 next_change(zone, from) > value + near))
+			return value;
+		if (__builtin_sub_overflow(Min(value, t), (int64) 1, &t) || t < MIN_TIMESTAMP)
+			return MIN_TIMESTAMP;
+	}
+}

@@ -1,0 +1,548 @@
+/*-------------------------------------------------------------------------
+ *
+ * aggmatch.c
+ *	  Which keys, aggregates and conditions can be taken into the scan.
+ *
+ * The same questions are asked twice: by the planner, whether a query can be
+ * aggregated inside the scan at all, and when a plan starts, to make of its
+ * expressions what the scan works with.  So nothing of the answers needs to
+ * travel in the plan.
+ *
+ * A key may be any expression of labels, or of the time as long as the time
+ * occurs only inside date_bin, date_trunc (their other arguments constant),
+ * or is the key itself.  Whatever is done with a bucket is the same for all
+ * its times, so the expression may be evaluated as it is, for any of them.
+ *
+ * Aggregates of PostgreSQL are known by their OIDs, ours by name and by
+ * belonging to the extension.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/stratnum.h"
+#include "access/sysattr.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_aggregate.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "pgtime.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+
+#include "exec/agg.h"
+
+/* ---- columns ---- */
+
+static Node *
+strip_relabel(Node *node)
+{
+	while (node != NULL && IsA(node, RelabelType))
+		node = (Node *) ((RelabelType *) node)->arg;
+	return node;
+}
+
+/* A column of the relation that is not a system column; 0 if node is anything else. */
+static AttrNumber
+column_of(const MsAggRel *rel, Node *node)
+{
+	Var		   *var = (Var *) strip_relabel(node);
+
+	if (var == NULL || !IsA(var, Var) || var->varno != (int) rel->relid ||
+		var->varlevelsup != 0 || var->varattno <= 0)
+		return 0;
+	return var->varattno;
+}
+
+static bool
+is_label(const MsAggRel *rel, AttrNumber att)
+{
+	return bms_is_member(att - FirstLowInvalidHeapAttributeNumber, rel->label_atts);
+}
+
+/*
+ * Is this a value column?  A real one as double precision is the same to us,
+ * since values are kept as doubles.
+ */
+bool
+ms_agg_match_column(const MsAggRel *rel, Node *node, AttrNumber *att)
+{
+	node = strip_relabel(node);
+	if (node != NULL && IsA(node, FuncExpr) && ((FuncExpr *) node)->funcid == F_FLOAT8_FLOAT4)
+		node = (Node *) linitial(((FuncExpr *) node)->args);
+	*att = column_of(rel, node);
+	return *att != 0 && *att != rel->time_att && !is_label(rel, *att);
+}
+
+/* Are the columns used all of a kind, and is nothing there that must be evaluated elsewhere? */
+static bool
+uses_only(const MsAggRel *rel, Node *node, const Bitmapset *atts)
+{
+	Bitmapset  *used = NULL;
+	bool		result;
+
+	pull_varattnos(node, rel->relid, &used);
+	result = bms_is_subset(used, atts) && !contain_volatile_functions(node) &&
+		!contain_subplans(node);
+	bms_free(used);
+	return result;
+}
+
+/* Can evaluating it have no other effect than its result, not even an error? */
+bool
+ms_agg_is_safe(Node *node)
+{
+	return !contain_leaked_vars(node);
+}
+
+/* ---- keys ---- */
+
+typedef struct BucketSearch
+{
+	const MsAggRel *rel;
+	List	   *found;			/* of MsBucketFn */
+	bool		failed;
+} BucketSearch;
+
+static const struct
+{
+	const char *field;
+	int64		length;
+}			fields[] = {
+	{"microseconds", 1},
+	{"milliseconds", 1000},
+	{"second", USECS_PER_SEC},
+	{"minute", USECS_PER_MINUTE},
+	{"hour", USECS_PER_HOUR},
+	{"day", USECS_PER_DAY},
+	{"week", 7 * USECS_PER_DAY},
+	{"month", 28 * USECS_PER_DAY},
+	{"quarter", 90 * USECS_PER_DAY},
+	{"year", 365 * USECS_PER_DAY},
+	{"decade", 3652 * USECS_PER_DAY},
+	{"century", 36524 * USECS_PER_DAY},
+	{"millennium", 365242 * USECS_PER_DAY},
+};
+
+static Const *
+constant_arg(FuncExpr *func, int n)
+{
+	Const	   *arg = (Const *) strip_relabel((Node *) list_nth(func->args, n));
+
+	return IsA(arg, Const) && !arg->constisnull ? arg : NULL;
+}
+
+/* date_trunc(field, time [, zone]) */
+static bool
+match_trunc(FuncExpr *func, MsBucketFn *fn)
+{
+	Const	   *field = constant_arg(func, 0);
+	char	   *name;
+
+	if (field == NULL)
+		return false;
+	if (func->funcid == F_DATE_TRUNC_TEXT_TIMESTAMPTZ_TEXT)
+	{
+		Const	   *zone = constant_arg(func, 2);
+
+		if (zone == NULL)
+			return false;
+		fn->zone = TextDatumGetCString(zone->constvalue);
+		/* an abbreviation may mean different offsets at different times */
+		if (pg_tzset(fn->zone) == NULL)
+			return false;
+	}
+	name = TextDatumGetCString(field->constvalue);
+	for (int i = 0; i < (int) lengthof(fields); i++)
+	{
+		Size		len = strlen(fields[i].field);
+
+		if (pg_strncasecmp(name, fields[i].field, len) == 0 &&
+			(name[len] == '\0' || pg_strcasecmp(name + len, "s") == 0))
+		{
+			fn->length = fields[i].length;
+			fn->zoned = true;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* date_bin(stride, time, origin) */
+static bool
+match_bin(FuncExpr *func, MsBucketFn *fn)
+{
+	Const	   *stride = constant_arg(func, 0);
+	Interval   *interval;
+	int64		days;
+
+	if (stride == NULL || constant_arg(func, 2) == NULL)
+		return false;
+	interval = DatumGetIntervalP(stride->constvalue);
+	if (interval->month != 0 ||
+		__builtin_mul_overflow((int64) interval->day, USECS_PER_DAY, &days) ||
+		__builtin_add_overflow(days, interval->time, &fn->length))
+		return false;
+	return fn->length > 0;
+}
+
+/* Is this a function that cuts the time into buckets?  Or the time itself, which cuts it very fine? */
+static bool
+match_bucket(const MsAggRel *rel, Node *node, MsBucketFn *fn)
+{
+	FuncExpr   *func = (FuncExpr *) node;
+
+	memset(fn, 0, sizeof(*fn));
+	fn->expr = (Expr *) node;
+	fn->ordered = true;
+	if (!IsA(func, FuncExpr))
+		return false;
+	switch (func->funcid)
+	{
+		case F_DATE_BIN_INTERVAL_TIMESTAMPTZ_TIMESTAMPTZ:
+			return column_of(rel, lsecond(func->args)) == rel->time_att && match_bin(func, fn);
+		case F_DATE_TRUNC_TEXT_TIMESTAMPTZ:
+		case F_DATE_TRUNC_TEXT_TIMESTAMPTZ_TEXT:
+			return column_of(rel, lsecond(func->args)) == rel->time_att && match_trunc(func, fn);
+		default:
+			return false;
+	}
+}
+
+static bool
+find_buckets(Node *node, BucketSearch *search)
+{
+	MsBucketFn	fn;
+
+	if (node == NULL)
+		return false;
+	if (match_bucket(search->rel, node, &fn))
+	{
+		MsBucketFn *copy = palloc(sizeof(fn));
+
+		*copy = fn;
+		search->found = lappend(search->found, copy);
+		return false;
+	}
+	if (IsA(node, Var) && ((Var *) node)->varattno == search->rel->time_att)
+		search->failed = true;
+	return expression_tree_walker(node, find_buckets, search);
+}
+
+/*
+ * What does a key depend on?  Adds the bucket functions in it to *buckets
+ * (MsBucketFn, in CurrentMemoryContext).
+ */
+MsKeyKind
+ms_agg_match_key(const MsAggRel *rel, Expr *expr, List **buckets)
+{
+	BucketSearch search = {rel};
+	Bitmapset  *time = NULL;
+
+	if (uses_only(rel, (Node *) expr, rel->label_atts))
+		return MS_KEY_LABEL;
+	time = bms_add_member(time, rel->time_att - FirstLowInvalidHeapAttributeNumber);
+	if (!uses_only(rel, (Node *) expr, time))
+		return MS_KEY_NONE;
+
+	if (column_of(rel, (Node *) expr) == rel->time_att)
+	{
+		MsBucketFn *fn = palloc0(sizeof(MsBucketFn));
+
+		fn->expr = expr;
+		fn->length = 1;
+		fn->ordered = true;
+		*buckets = lappend(*buckets, fn);
+		return MS_KEY_TIME;
+	}
+	find_buckets((Node *) expr, &search);
+	if (search.failed || search.found == NIL)
+		return MS_KEY_NONE;
+	*buckets = list_concat(*buckets, search.found);
+	return MS_KEY_TIME;
+}
+
+/* ---- conditions ---- */
+
+/* "value op constant" or the reverse */
+static bool
+match_compare(const MsAggRel *rel, OpExpr *op, MsPredMatch *out)
+{
+	Oid			opfamily = lookup_type_cache(FLOAT8OID, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
+	Oid			opno = op->opno;
+	Node	   *operand;
+	bool		flip;
+	bool		negated = false;
+
+	if (list_length(op->args) != 2)
+		return false;
+	flip = !ms_agg_match_column(rel, linitial(op->args), &out->att);
+	if (flip && !ms_agg_match_column(rel, lsecond(op->args), &out->att))
+		return false;
+	operand = strip_relabel(flip ? linitial(op->args) : lsecond(op->args));
+	if (!IsA(operand, Const) && !IsA(operand, Param))
+		return false;
+	if (exprType(operand) != FLOAT8OID && exprType(operand) != FLOAT4OID)
+		return false;
+	if (!op_in_opfamily(opno, opfamily))
+	{
+		/* btree knows no <>, but what it is the negator of */
+		opno = get_negator(opno);
+		if (!OidIsValid(opno) || !op_in_opfamily(opno, opfamily))
+			return false;
+		negated = true;
+	}
+	out->op = get_op_opfamily_strategy(opno, opfamily);
+	if (negated)
+	{
+		if (out->op != BTEqualStrategyNumber)
+			return false;
+		out->op = MS_OP_NOT_EQUAL;
+	}
+	else if (flip && out->op != BTEqualStrategyNumber)
+		out->op = BTMaxStrategyNumber + 1 - out->op;
+	out->operand = (Expr *) operand;
+	return true;
+}
+
+static bool
+match_nulltest(const MsAggRel *rel, NullTest *test, MsPredMatch *out)
+{
+	if (test->argisrow || !ms_agg_match_column(rel, (Node *) test->arg, &out->att))
+		return false;
+	out->is_null = test->nulltesttype == IS_NULL;
+	return true;
+}
+
+/* Are all columns ordinary ones? */
+static bool
+uses_user_columns(const MsAggRel *rel, Node *node)
+{
+	Bitmapset  *used = NULL;
+	bool		result;
+
+	pull_varattnos(node, rel->relid, &used);
+	result = bms_is_empty(used) ||
+		bms_next_member(used, -1) > 0 - FirstLowInvalidHeapAttributeNumber;
+	bms_free(used);
+	return result;
+}
+
+/* How can this condition be met?  Label conditions only where they cannot fail. */
+MsPredKind
+ms_agg_match_pred(const MsAggRel *rel, Expr *clause, MsPredMatch *out)
+{
+	Node	   *node = (Node *) clause;
+
+	memset(out, 0, sizeof(*out));
+	if (contain_volatile_functions(node) || contain_subplans(node) ||
+		!uses_user_columns(rel, node))
+		return out->kind;
+	if (IsA(node, OpExpr) && match_compare(rel, (OpExpr *) node, out))
+		out->kind = MS_PRED_COMPARE;
+	else if (IsA(node, NullTest) && match_nulltest(rel, (NullTest *) node, out))
+		out->kind = MS_PRED_NULLTEST;
+	else if (ms_timerange_takes(clause, rel->relid, rel->time_att))
+		out->kind = MS_PRED_TIME;
+	else if (uses_only(rel, node, rel->label_atts) && ms_agg_is_safe(node))
+		out->kind = MS_PRED_LABEL;
+	else
+		out->kind = MS_PRED_ROW;
+	return out->kind;
+}
+
+/* ---- aggregates ---- */
+
+/* One of the extension's aggregates? */
+static bool
+match_own(Oid aggfnoid, MsAggKind *kind)
+{
+	static const struct
+	{
+		const char *name;
+		MsAggKind	kind;
+	}			own[] = {
+		{"first", MS_AGG_FIRST},
+		{"last", MS_AGG_LAST},
+		{"increase", MS_AGG_INCREASE},
+		{"rate", MS_AGG_RATE},
+		{"delta", MS_AGG_DELTA},
+	};
+	char	   *name = get_func_name(aggfnoid);
+	Oid			extension;
+
+	for (int i = 0; name != NULL && i < (int) lengthof(own); i++)
+	{
+		if (strcmp(name, own[i].name) != 0)
+			continue;
+		*kind = own[i].kind;
+		extension = getExtensionOfObject(ProcedureRelationId, aggfnoid);
+		return OidIsValid(extension) && extension == get_extension_oid("memseries", true);
+	}
+	return false;
+}
+
+static bool
+match_kind(Oid aggfnoid, MsAggKind *kind)
+{
+	switch (aggfnoid)
+	{
+		case F_COUNT_:
+			*kind = MS_AGG_COUNT;
+			return true;
+		case F_COUNT_ANY:
+			*kind = MS_AGG_COUNT_VALUE; /* or whatever its argument is */
+			return true;
+		case F_SUM_FLOAT4:
+		case F_SUM_FLOAT8:
+			*kind = MS_AGG_SUM;
+			return true;
+		case F_AVG_FLOAT4:
+		case F_AVG_FLOAT8:
+			*kind = MS_AGG_AVG;
+			return true;
+		case F_MIN_FLOAT4:
+		case F_MIN_FLOAT8:
+			*kind = MS_AGG_MIN;
+			return true;
+		case F_MAX_FLOAT4:
+		case F_MAX_FLOAT8:
+			*kind = MS_AGG_MAX;
+			return true;
+		case F_MIN_TIMESTAMPTZ:
+			*kind = MS_AGG_MIN_TIME;
+			return true;
+		case F_MAX_TIMESTAMPTZ:
+			*kind = MS_AGG_MAX_TIME;
+			return true;
+		case F_VAR_POP_FLOAT4:
+		case F_VAR_POP_FLOAT8:
+			*kind = MS_AGG_VAR_POP;
+			return true;
+		case F_VARIANCE_FLOAT4:
+		case F_VARIANCE_FLOAT8:
+		case F_VAR_SAMP_FLOAT4:
+		case F_VAR_SAMP_FLOAT8:
+			*kind = MS_AGG_VAR_SAMP;
+			return true;
+		case F_STDDEV_POP_FLOAT4:
+		case F_STDDEV_POP_FLOAT8:
+			*kind = MS_AGG_STDDEV_POP;
+			return true;
+		case F_STDDEV_FLOAT4:
+		case F_STDDEV_FLOAT8:
+		case F_STDDEV_SAMP_FLOAT4:
+		case F_STDDEV_SAMP_FLOAT8:
+			*kind = MS_AGG_STDDEV_SAMP;
+			return true;
+		case F_BOOL_AND:
+		case F_EVERY:
+			*kind = MS_AGG_BOOL_AND;
+			return true;
+		case F_BOOL_OR:
+			*kind = MS_AGG_BOOL_OR;
+			return true;
+		default:
+			return match_own(aggfnoid, kind);
+	}
+}
+
+/* count(anything) */
+static bool
+match_count(const MsAggRel *rel, Expr *arg, MsAggMatch *out)
+{
+	if (ms_agg_match_column(rel, (Node *) arg, &out->att))
+		return true;
+	if (column_of(rel, (Node *) arg) == rel->time_att)
+	{
+		/* it is never NULL */
+		out->kind = MS_AGG_COUNT;
+		return true;
+	}
+	out->kind = MS_AGG_COUNT_LABEL;
+	out->arg = arg;
+	return uses_only(rel, (Node *) arg, rel->label_atts) && ms_agg_is_safe((Node *) arg);
+}
+
+static bool
+match_bool(const MsAggRel *rel, Expr *arg, MsAggMatch *out)
+{
+	MsPredMatch pred;
+
+	out->arg = arg;
+	switch (ms_agg_match_pred(rel, arg, &pred))
+	{
+		case MS_PRED_COMPARE:
+		case MS_PRED_NULLTEST:
+		case MS_PRED_LABEL:
+			return true;
+		default:
+			return false;
+	}
+}
+
+static bool
+match_args(const MsAggRel *rel, List *args, MsAggMatch *out)
+{
+	Expr	   *first = args ? linitial_node(TargetEntry, args)->expr : NULL;
+
+	switch (out->kind)
+	{
+		case MS_AGG_COUNT:
+			return args == NIL;
+		case MS_AGG_COUNT_VALUE:
+			return match_count(rel, first, out);
+		case MS_AGG_MIN_TIME:
+		case MS_AGG_MAX_TIME:
+			return column_of(rel, (Node *) first) == rel->time_att;
+		case MS_AGG_BOOL_AND:
+		case MS_AGG_BOOL_OR:
+			return match_bool(rel, first, out);
+		case MS_AGG_FIRST:
+		case MS_AGG_LAST:
+			/* their result has the type of the argument: take it as it is stored */
+			if (column_of(rel, (Node *) first) == 0 ||
+				(exprType((Node *) first) != FLOAT8OID && exprType((Node *) first) != FLOAT4OID))
+				return false;
+			/* FALLTHROUGH */
+		case MS_AGG_INCREASE:
+		case MS_AGG_RATE:
+		case MS_AGG_DELTA:
+			return ms_agg_match_column(rel, (Node *) first, &out->att) &&
+				column_of(rel, (Node *) lsecond_node(TargetEntry, args)->expr) == rel->time_att;
+		default:
+			return ms_agg_match_column(rel, (Node *) first, &out->att);
+	}
+}
+
+/* Can this aggregate be computed inside the scan? */
+bool
+ms_agg_match(const MsAggRel *rel, const Aggref *aggref, MsAggMatch *out)
+{
+	ListCell   *lc;
+
+	memset(out, 0, sizeof(*out));
+	if (aggref->aggkind != AGGKIND_NORMAL || aggref->aggorder != NIL ||
+		aggref->aggdistinct != NIL || aggref->agglevelsup != 0 || aggref->aggvariadic ||
+		!match_kind(aggref->aggfnoid, &out->kind) ||
+		!match_args(rel, aggref->args, out))
+		return false;
+
+	out->filter = make_ands_implicit((Expr *) aggref->aggfilter);
+	foreach(lc, out->filter)
+	{
+		MsPredMatch pred;
+
+		if (ms_agg_match_pred(rel, lfirst(lc), &pred) == MS_PRED_NONE)
+			return false;
+	}
+	return true;
+}

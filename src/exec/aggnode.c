@@ -1,0 +1,656 @@
+/*-------------------------------------------------------------------------
+ *
+ * aggnode.c
+ *	  Running an aggregation inside the scan: which series when, and groups as
+ *	  rows.
+ *
+ * The node is a custom scan of the relation whose rows are groups.  It fills
+ * the columns that its custom_scan_tlist names, keys and results of aggregates;
+ * PostgreSQL applies HAVING to them and projects.  Reading, parallel work and
+ * what EXPLAIN counts are the plain custom scan's (node.c, series.c,
+ * parallel.c).
+ *
+ * There are three ways to go through the series:
+ *
+ *	all		as they come, keeping all groups until the end.  If groups are partial
+ *			states anyhow, they are handed out whenever they fill the memory allowed.
+ *	labels	first the keys of all series are computed; then one group of series
+ *			with equal label keys is read after the other, so that only the groups
+ *			of one need memory at a time.  Not if computing a key might fail: then
+ *			it must not be computed unless a row is there.
+ *	times	one slice of time after the other, each over all series, for groups
+ *			in the order of their bucket: when nobody asks for more, what was not
+ *			read never will be.
+ *
+ * Where the first or last row of each series says everything (max(ts), or
+ * last(v, ts), by labels), each series is read from that end, and only so far.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "exec/agg.h"
+
+#define MOST_SLICE_BUCKETS	4096
+
+bool		ms_enable_aggregates = true;
+bool		ms_enable_summaries = true;
+
+/* ---- beginning ---- */
+
+static int
+private_int(const CustomScan *cscan, MsAggPrivate which)
+{
+	return list_nth_int(linitial(cscan->custom_private), which);
+}
+
+/* The next n expressions of the plan's custom_scan_tlist, from *at on. */
+static List *
+take_exprs(const CustomScan *cscan, int *at, int n)
+{
+	List	   *result = NIL;
+
+	for (int i = 0; i < n; i++)
+		result = lappend(result, list_nth_node(TargetEntry, cscan->custom_scan_tlist, (*at)++)->expr);
+	return result;
+}
+
+/* Which value columns does the plan use at all? */
+static void
+collect_columns(MsAggState *state, List *exprs)
+{
+	Bitmapset  *used = NULL;
+	int			x = -1;
+	TupleDesc	tupdesc = RelationGetDescr(state->scan.css.ss.ss_currentRelation);
+
+	pull_varattnos((Node *) exprs, state->rel.relid, &used);
+	state->columns = palloc0(sizeof(MsAggColumn) * Max(tupdesc->natts, 1));
+	while ((x = bms_next_member(used, x)) >= 0)
+	{
+		AttrNumber	att = x + FirstLowInvalidHeapAttributeNumber;
+		MsAggColumn *column;
+
+		if (bms_is_member(x, state->rel.label_atts))
+			state->uses_labels = true;
+		else if (att != state->rel.time_att)
+		{
+			column = &state->columns[state->ncolumns++];
+			column->att = att;
+			column->value_room = palloc(sizeof(double) * MS_BLOCK_ROWS);
+			column->null_room = palloc(sizeof(bool) * MS_BLOCK_ROWS);
+		}
+	}
+}
+
+/* Sorts the group keys into those of labels and those of the time. */
+static void
+init_keys(MsAggState *state, List *keys, List *eqops)
+{
+	List	   *exprs[2] = {NIL, NIL};
+	List	   *ops[2] = {NIL, NIL};
+	List	   *buckets = NIL;
+
+	state->nkeys = list_length(keys);
+	state->key_place = palloc(sizeof(int) * Max(state->nkeys, 1));
+	state->key_is_label = palloc(sizeof(bool) * Max(state->nkeys, 1));
+	for (int i = 0; i < state->nkeys; i++)
+	{
+		Expr	   *key = list_nth(keys, i);
+		MsKeyKind	kind = ms_agg_match_key(&state->rel, key, &buckets);
+		int			which = kind == MS_KEY_LABEL ? 0 : 1;
+
+		if (kind == MS_KEY_NONE)
+			elog(ERROR, "unexpected group key in a %s plan", MS_AGG_NAME);
+		state->key_is_label[i] = kind == MS_KEY_LABEL;
+		state->key_place[i] = list_length(exprs[which]);
+		exprs[which] = lappend(exprs[which], key);
+		ops[which] = lappend_oid(ops[which], list_nth_oid(eqops, i));
+		if (kind == MS_KEY_LABEL && !ms_agg_is_safe((Node *) key))
+			state->keys_may_fail = true;
+	}
+	ms_keys_init(state, &state->label_keys, exprs[0], ops[0]);
+	ms_keys_init(state, &state->time_keys, exprs[1], ops[1]);
+	ms_buckets_init(state, buckets);
+}
+
+/* How much of each series has to be read? */
+static MsAggReach
+find_reach(MsAggState *state)
+{
+	bool		first = true;
+	bool		last = true;
+
+	if (state->where.n > 0 || state->buckets.nfns > 0)
+		return MS_REACH_ALL;
+	for (int i = 0; i < state->naggs; i++)
+	{
+		const MsAggOutput *agg = &state->aggs[i];
+
+		if (agg->acc->filter != NULL)
+			return MS_REACH_ALL;
+		first = first && (agg->kind == MS_AGG_FIRST || agg->kind == MS_AGG_MIN_TIME);
+		last = last && (agg->kind == MS_AGG_LAST || agg->kind == MS_AGG_MAX_TIME);
+	}
+	return first ? MS_REACH_FIRST : last ? MS_REACH_LAST : MS_REACH_ALL;
+}
+
+static MsAggMode
+find_mode(MsAggState *state)
+{
+	bool		listable = state->scan.label_qual == NULL && !state->keys_may_fail;
+
+	if (state->partial || !listable)
+		return MS_MODE_ALL;
+	if (state->order != 0)
+		return MS_MODE_TIMES;
+	return state->label_keys.nkeys > 0 || state->has_counters ? MS_MODE_LABELS : MS_MODE_ALL;
+}
+
+/* Where the cursor has the columns used.  Again whenever the storage has changed. */
+static void
+find_columns(MsScanState *scan)
+{
+	MsAggState *state = (MsAggState *) scan;
+	const MsRelDesc *desc = scan->desc;
+
+	scan->need = palloc0(sizeof(bool) * Max(desc->nvalues, 1));
+	scan->columns = palloc(sizeof(MsScanColumn));
+	scan->ncolumns = 0;
+	for (int i = 0; i < state->ncolumns; i++)
+	{
+		const MsRelColumn *col = &desc->cols[state->columns[i].att - 1];
+
+		state->columns[i].ordinal = col->ordinal;
+		state->columns[i].is_float4 = col->kind == MS_FLOAT4;
+		scan->need[col->ordinal] = true;
+	}
+}
+
+static bool
+has_series_exprs(const MsAggState *state)
+{
+	if (state->where.has_labels)
+		return true;
+	for (int i = 0; i < state->nfilters; i++)
+	{
+		if (state->filters[i]->has_labels)
+			return true;
+	}
+	for (int i = 0; i < state->naccs; i++)
+	{
+		if (state->accs[i].label_arg != NULL)
+			return true;
+	}
+	return false;
+}
+
+static void
+begin_agg(CustomScanState *node, EState *estate, int eflags)
+{
+	MsAggState *state = (MsAggState *) node;
+	MsScanState *scan = &state->scan;
+	CustomScan *cscan = (CustomScan *) node->ss.ps.plan;
+	Relation	rel = node->ss.ss_currentRelation;
+	MsPlanRel	prel;
+	List	   *aggs;
+	int			at = 0;
+
+	ms_plan_rel(RelationGetRelid(rel), false, &prel);
+	state->rel.relid = cscan->scan.scanrelid;
+	state->rel.time_att = prel.time_att;
+	state->rel.label_atts = prel.label_atts;
+	state->partial = private_int(cscan, MS_AGGP_PARTIAL);
+	state->order = private_int(cscan, MS_AGGP_ORDER);
+	state->limit_buckets = private_int(cscan, MS_AGGP_LIMIT);
+	state->query_cxt = estate->es_query_cxt;
+
+	state->key_exprs = take_exprs(cscan, &at, private_int(cscan, MS_AGGP_KEYS));
+	aggs = take_exprs(cscan, &at, private_int(cscan, MS_AGGP_AGGS));
+	scan->exprs[MS_EXPR_SAFE] = take_exprs(cscan, &at, private_int(cscan, MS_AGGP_SAFE));
+	scan->exprs[MS_EXPR_LABEL] = take_exprs(cscan, &at, private_int(cscan, MS_AGGP_LABELS));
+	scan->exprs[MS_EXPR_TIME] = take_exprs(cscan, &at, private_int(cscan, MS_AGGP_TIMES));
+	state->row_exprs = take_exprs(cscan, &at, private_int(cscan, MS_AGGP_ROWS));
+
+	scan->desc = ms_reldesc_copy(rel);
+	scan->analyze = estate->es_instrument != 0;
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+
+	scan->row_slot = ExecInitExtraTupleSlot(estate, RelationGetDescr(rel), &TTSOpsVirtual);
+	scan->row_slot->tts_tableOid = RelationGetRelid(rel);
+	scan->safe_qual = ExecInitQual(scan->exprs[MS_EXPR_SAFE], &node->ss.ps);
+	scan->label_qual = ExecInitQual(scan->exprs[MS_EXPR_LABEL], &node->ss.ps);
+	scan->bounds = ms_timerange_init(scan->exprs[MS_EXPR_TIME], cscan->scan.scanrelid,
+									 state->rel.time_att, &node->ss.ps);
+	collect_columns(state, list_concat(list_concat_copy(state->key_exprs, aggs), state->row_exprs));
+	init_keys(state, state->key_exprs, lsecond(cscan->custom_private));
+	ms_preds_init(state, &state->where, state->row_exprs);
+	ms_accs_init(state, aggs);
+	state->reach = find_reach(state);
+	state->mode = find_mode(state);
+	state->has_series_exprs = has_series_exprs(state);
+	state->uses_labels |= scan->exprs[MS_EXPR_SAFE] != NIL || scan->exprs[MS_EXPR_LABEL] != NIL;
+	state->group_cxt = AllocSetContextCreate(estate->es_query_cxt, "memseries groups",
+											 ALLOCSET_DEFAULT_SIZES);
+	state->memory_limit = get_hash_memory_limit();
+
+	scan->find_columns = find_columns;
+	ms_scan_prepare(scan, estate);
+	scan->index = ms_labelindex_create(scan, cscan->scan.scanrelid);
+}
+
+/* ---- starting ---- */
+
+static void
+start_agg(MsAggState *state)
+{
+	MsScanState *scan = &state->scan;
+
+	ms_scan_start(scan);
+	state->listed = false;
+	state->finished = scan->done;
+	state->produced = false;
+	ms_groups_reset(state);
+	if (scan->done)
+		return;
+
+	ms_preds_start(state, &state->where);
+	for (int i = 0; i < state->nfilters; i++)
+		ms_preds_start(state, state->filters[i]);
+	for (int i = 0; i < state->naccs; i++)
+	{
+		if (state->accs[i].bool_arg != NULL)
+			ms_preds_start(state, state->accs[i].bool_arg);
+	}
+	ms_keys_reset(&state->label_keys);
+	ms_keys_reset(&state->time_keys);
+	ms_buckets_reset(state);
+	ms_cursor_set_backward(scan->cursor, state->reach == MS_REACH_LAST);
+	ms_cursor_count_skipped(scan->cursor, scan->analyze && state->mode != MS_MODE_TIMES);
+	state->next_lg = 0;
+	state->range_lo = scan->lo;
+	state->range_hi = scan->hi;
+}
+
+/* ---- series as they come ---- */
+
+/* Reads series until the end, or until partial results fill the memory allowed. */
+static void
+gather_all(MsAggState *state)
+{
+	MsScanState *scan = &state->scan;
+
+	state->several = true;
+	while (ms_scan_next_series(scan))
+	{
+		/* rows may have been read to see whether there are any */
+		if (scan->rows.nrows > 0 && !ms_cursor_seek(scan->cursor, scan->sid))
+			continue;
+		scan->rows.nrows = 0;
+		ms_agg_series(state, -1);
+		if (state->partial && ms_groups_memory(state) > state->memory_limit)
+			return;
+	}
+	state->finished = true;
+}
+
+/* ---- label group by label group ---- */
+
+/* Sorts all series that fit into label groups. */
+static void
+list_series(MsAggState *state)
+{
+	MsScanState *scan = &state->scan;
+	uint32		limit = scan->limit;
+
+	state->listed = true;
+	state->next_series = MemoryContextAllocHuge(state->label_keys.cxt,
+												sizeof(uint32) * (Size) Max(limit, 1));
+	while (ms_scan_next_labels(scan))
+	{
+		MsKeyRow   *row;
+		int			lg;
+
+		ms_agg_fill_time(state, 0);
+		lg = ms_keys_find(state, &state->label_keys);
+		row = &state->label_keys.rows[lg];
+		state->next_series[scan->sid] = row->first;
+		row->first = scan->sid;
+		row->nseries++;
+		ResetExprContext(scan->css.ss.ps.ps_ExprContext);
+	}
+}
+
+/* Reads the series of one label group. */
+static void
+read_label_group(MsAggState *state, int lg)
+{
+	MsScanState *scan = &state->scan;
+
+	state->several = state->label_keys.rows[lg].nseries > 1;
+	for (uint32 sid = state->label_keys.rows[lg].first; sid != MS_NO_SERIES;
+		 sid = state->next_series[sid])
+	{
+		scan->sid = sid;
+		if (state->has_series_exprs && !ms_scan_load_labels(scan, sid))
+			continue;
+		if (ms_cursor_seek(scan->cursor, sid))
+			ms_agg_series(state, lg);
+	}
+}
+
+static void
+gather_label_group(MsAggState *state)
+{
+	if (!state->listed)
+		list_series(state);
+	if (state->next_lg >= state->label_keys.n)
+		state->finished = true;
+	else
+		read_label_group(state, state->next_lg++);
+}
+
+/* ---- slice of time by slice of time ---- */
+
+/* What is there to slice? */
+static void
+start_slices(MsAggState *state)
+{
+	MsTableStats stats;
+
+	ms_table_stats(state->scan.desc->table, &stats);
+	state->slice_lo = Max(state->range_lo, stats.tmin);
+	state->slice_hi = Min(state->range_hi, stats.tmax);
+	state->slice_buckets = Max(1, Min(state->limit_buckets, MOST_SLICE_BUCKETS));
+}
+
+/*
+ * Sets the scan's range to the next slice; false if there is none.  What is left
+ * is [slice_lo, slice_hi).
+ */
+static bool
+next_slice(MsAggState *state)
+{
+	MsScanState *scan = &state->scan;
+	int64		length = state->buckets.fns[0].length;
+
+	if (state->slice_lo >= state->slice_hi)
+		return false;
+	if (state->order < 0)
+	{
+		int64		lo = ms_bucket_boundary(state, state->slice_hi - 1);
+
+		for (int64 i = 1; i < state->slice_buckets && lo > state->slice_lo; i++)
+			lo = ms_bucket_boundary(state, lo - 1);
+		scan->lo = Max(lo, state->slice_lo);
+		scan->hi = state->slice_hi;
+		state->slice_hi = scan->lo;
+	}
+	else
+	{
+		int64		to = state->slice_lo;
+		int64		hi = to;
+
+		while (hi <= state->slice_lo)
+		{
+			if (__builtin_add_overflow(to, length * state->slice_buckets, &to) ||
+				to >= state->slice_hi)
+				hi = to = state->slice_hi;
+			else
+				hi = ms_bucket_boundary(state, to);
+		}
+		scan->lo = state->slice_lo;
+		scan->hi = Min(hi, state->slice_hi);
+		state->slice_lo = scan->hi;
+	}
+	state->slice_buckets = Min(state->slice_buckets * 2, MOST_SLICE_BUCKETS);
+	ms_cursor_set_range(scan->cursor, scan->lo, scan->hi);
+	return true;
+}
+
+typedef struct SortItem
+{
+	int64		time;
+	int			group;
+} SortItem;
+
+static int
+compare_items(const void *a, const void *b)
+{
+	const SortItem *x = a;
+	const SortItem *y = b;
+
+	if (x->time != y->time)
+		return x->time < y->time ? -1 : 1;
+	return x->group < y->group ? -1 : 1;
+}
+
+/* Brings the groups into the order of their first time key. */
+static void
+sort_groups(MsAggState *state)
+{
+	int			n = state->ngroups;
+	SortItem   *items = MemoryContextAllocHuge(state->group_cxt, sizeof(SortItem) * (Size) Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+	{
+		MsGroupHead *head = (MsGroupHead *) ms_group_at(state, i);
+
+		items[i].time = DatumGetTimestampTz(state->time_keys.rows[head->key].values[0]);
+		items[i].group = i;
+	}
+	qsort(items, n, sizeof(SortItem), compare_items);
+	state->emit_order = MemoryContextAllocHuge(state->group_cxt, sizeof(int) * (Size) Max(n, 1));
+	for (int i = 0; i < n; i++)
+		state->emit_order[i] = items[state->order < 0 ? n - 1 - i : i].group;
+}
+
+static void
+gather_slice(MsAggState *state)
+{
+	if (!state->listed)
+	{
+		list_series(state);
+		start_slices(state);
+	}
+	if (!next_slice(state))
+	{
+		state->finished = true;
+		return;
+	}
+	state->seen_below = PG_INT64_MIN;
+	state->seen_pieces = false;
+	for (int lg = 0; lg < state->label_keys.n; lg++)
+		read_label_group(state, lg);
+	sort_groups(state);
+
+	/* Nothing up here: go on where there was something. */
+	if (state->ngroups == 0 && state->order < 0 && !state->seen_pieces &&
+		state->seen_below != PG_INT64_MIN && state->seen_below + 1 < state->slice_hi)
+	{
+		state->slice_hi = state->seen_below + 1;
+		state->slice_buckets = Max(1, Min(state->limit_buckets, MOST_SLICE_BUCKETS));
+	}
+}
+
+/* ---- groups as rows ---- */
+
+/* Fills groups until there are some to hand out; false if there are no more. */
+static bool
+gather(MsAggState *state)
+{
+	if (!state->scan.started)
+		start_agg(state);
+	while (state->emit >= state->ngroups)
+	{
+		if (state->finished)
+		{
+			/* without GROUP BY there is one group even of nothing */
+			if (state->nkeys > 0 || state->produced)
+				return false;
+			ms_groups_reset(state);
+			ms_group_find(state, 0, -1);
+			return true;
+		}
+		CHECK_FOR_INTERRUPTS();
+		ms_groups_reset(state);
+		switch (state->mode)
+		{
+			case MS_MODE_ALL:
+				gather_all(state);
+				break;
+			case MS_MODE_LABELS:
+				gather_label_group(state);
+				break;
+			case MS_MODE_TIMES:
+				gather_slice(state);
+				break;
+		}
+	}
+	return true;
+}
+
+static void
+fill_output(MsAggState *state, char *group, TupleTableSlot *slot)
+{
+	const MsGroupHead *head = (const MsGroupHead *) group;
+	ExprContext *econtext = state->scan.css.ss.ps.ps_ExprContext;
+	MemoryContext old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+	int			natts = slot->tts_tupleDescriptor->natts;
+	int			at = 0;
+
+	for (int i = 0; i < state->nkeys; i++, at++)
+	{
+		const MsKeyRow *row = state->key_is_label[i] ? &state->label_keys.rows[head->lg] :
+			&state->time_keys.rows[head->key];
+
+		slot->tts_values[at] = row->values[state->key_place[i]];
+		slot->tts_isnull[at] = row->isnull[state->key_place[i]];
+	}
+	for (int i = 0; i < state->naggs; i++, at++)
+		slot->tts_values[at] = ms_agg_result(state, &state->aggs[i], group, &slot->tts_isnull[at]);
+
+	/* conditions: they hold, or the row would not be here */
+	for (; at < natts; at++)
+	{
+		slot->tts_values[at] = BoolGetDatum(true);
+		slot->tts_isnull[at] = false;
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* ExecScan's access method. */
+static TupleTableSlot *
+next_group(ScanState *ss)
+{
+	MsAggState *state = (MsAggState *) ss;
+	TupleTableSlot *slot = ss->ss_ScanTupleSlot;
+	int			group;
+
+	ExecClearTuple(slot);
+	if (state->emit >= state->ngroups && !gather(state))
+		return slot;
+	group = state->emit_order ? state->emit_order[state->emit] : state->emit;
+	state->emit++;
+	state->produced = true;
+	fill_output(state, ms_group_at(state, group), slot);
+	return ExecStoreVirtualTuple(slot);
+}
+
+/* ExecScan's recheck method: groups are not rechecked. */
+static bool
+recheck_group(ScanState *ss, TupleTableSlot *slot)
+{
+	(void) ss;
+	(void) slot;
+	return true;
+}
+
+static TupleTableSlot *
+exec_agg(CustomScanState *node)
+{
+	return ExecScan(&node->ss, next_group, recheck_group);
+}
+
+static void
+rescan_agg(CustomScanState *node)
+{
+	MsAggState *state = (MsAggState *) node;
+
+	ExecScanReScan(&node->ss);
+	state->scan.started = false;
+	state->scan.done = false;
+	state->scan.standing = false;
+	state->scan.rows.nrows = 0;
+	state->finished = false;
+	state->produced = false;
+	ms_groups_reset(state);
+}
+
+static void
+end_agg(CustomScanState *node)
+{
+	ms_scan_close((MsScanState *) node);
+}
+
+static void
+shutdown_agg(CustomScanState *node)
+{
+	MsAggState *state = (MsAggState *) node;
+	bool		shared = state->scan.shared != NULL;
+
+	ms_scan_shutdown(node);
+	if (shared)
+		state->finished = true;
+}
+
+static void
+explain_agg(CustomScanState *node, List *ancestors, ExplainState *es)
+{
+	MsAggState *state = (MsAggState *) node;
+
+	ms_scan_show_keys("Group Key", state->key_exprs, node, ancestors, es);
+	ms_scan_explain_conditions(node, ancestors, es);
+	ms_scan_show_conditions("Row Filter", state->row_exprs, node, ancestors, es);
+	ms_scan_explain_counters(node, true, es);
+}
+
+/* ---- methods ---- */
+
+static const CustomExecMethods exec_methods = {
+	.CustomName = MS_AGG_NAME,
+	.BeginCustomScan = begin_agg,
+	.ExecCustomScan = exec_agg,
+	.EndCustomScan = end_agg,
+	.ReScanCustomScan = rescan_agg,
+	.EstimateDSMCustomScan = ms_scan_estimate_dsm,
+	.InitializeDSMCustomScan = ms_scan_initialize_dsm,
+	.ReInitializeDSMCustomScan = ms_scan_reinitialize_dsm,
+	.InitializeWorkerCustomScan = ms_scan_initialize_worker,
+	.ShutdownCustomScan = shutdown_agg,
+	.ExplainCustomScan = explain_agg,
+};
+
+static Node *
+create_agg_state(CustomScan *cscan)
+{
+	MsAggState *state = (MsAggState *) newNode(sizeof(MsAggState), T_CustomScanState);
+
+	(void) cscan;
+	state->scan.css.methods = &exec_methods;
+	return (Node *) state;
+}
+
+const CustomScanMethods ms_agg_scan_methods = {
+	.CustomName = MS_AGG_NAME,
+	.CreateCustomScanState = create_agg_state,
+};

@@ -1,0 +1,352 @@
+/*-------------------------------------------------------------------------
+ *
+ * aggpred.c
+ *	  Which rows of a block fulfil conditions.
+ *
+ * Conditions come in sets that are ANDed: the WHERE clause's that are not on
+ * labels or the time alone, and each different FILTER clause.  Comparisons of a
+ * value with a constant are made for a block at a time, and often need not be
+ * made at all, because the block's smallest and largest value decide for all its
+ * rows.  Conditions of any other form are evaluated by PostgreSQL's executor, row
+ * by row, for those rows that the others have left.
+ *
+ * Comparisons are PostgreSQL's: NaN equals NaN and is above everything else.
+ * Comparing cannot fail and tells nobody what it saw, so that comparisons may
+ * come before conditions of lower security level; the others keep their order.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/stratnum.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/float.h"
+
+#include "exec/agg.h"
+
+static MsAggColumn *
+find_column(MsAggState *state, AttrNumber att)
+{
+	for (int i = 0; i < state->ncolumns; i++)
+	{
+		if (state->columns[i].att == att)
+			return &state->columns[i];
+	}
+	elog(ERROR, "column %d was not prepared for aggregation", att);
+}
+
+/* Compiles a set. */
+void
+ms_preds_init(MsAggState *state, MsPredSet *set, List *clauses)
+{
+	PlanState  *ps = &state->scan.css.ss.ps;
+	ListCell   *lc;
+
+	memset(set, 0, offsetof(MsPredSet, mask));
+	set->clauses = clauses;
+	set->preds = palloc0(sizeof(MsPred) * Max(list_length(clauses), 1));
+	foreach(lc, clauses)
+	{
+		MsPred	   *pred = &set->preds[set->n++];
+		MsPredMatch match;
+
+		pred->kind = ms_agg_match_pred(&state->rel, lfirst(lc), &match);
+		switch (pred->kind)
+		{
+			case MS_PRED_COMPARE:
+				pred->column = find_column(state, match.att);
+				pred->op = match.op;
+				pred->expr = ExecInitExpr(match.operand, ps);
+				pred->is_null = exprType((Node *) match.operand) == FLOAT4OID;
+				break;
+			case MS_PRED_NULLTEST:
+				pred->column = find_column(state, match.att);
+				pred->is_null = match.is_null;
+				break;
+			case MS_PRED_TIME:
+				pred->bounds = ms_timerange_init(list_make1(lfirst(lc)), state->rel.relid,
+												 state->rel.time_att, ps);
+				break;
+			case MS_PRED_LABEL:
+				pred->expr = ExecInitQual(list_make1(lfirst(lc)), ps);
+				set->has_labels = true;
+				break;
+			default:
+				pred->kind = MS_PRED_ROW;
+				pred->expr = ExecInitQual(list_make1(lfirst(lc)), ps);
+				break;
+		}
+	}
+}
+
+/* Evaluates what is constant during a scan. */
+void
+ms_preds_start(MsAggState *state, MsPredSet *set)
+{
+	ExprContext *econtext = state->scan.css.ss.ps.ps_ExprContext;
+
+	for (int i = 0; i < set->n; i++)
+	{
+		MsPred	   *pred = &set->preds[i];
+
+		if (pred->kind == MS_PRED_COMPARE)
+		{
+			Datum		value = ExecEvalExprSwitchContext(pred->expr, econtext, &pred->never);
+
+			if (!pred->never)
+				pred->operand = pred->is_null ? ms_float4_widen(DatumGetFloat4(value)) :
+					DatumGetFloat8(value);
+		}
+		else if (pred->kind == MS_PRED_TIME)
+			pred->never = !ms_timerange_eval(pred->bounds, econtext, &pred->lo, &pred->hi);
+	}
+}
+
+/* Evaluates what is constant in a series.  Its labels are in the row slot. */
+void
+ms_preds_series(MsAggState *state, MsPredSet *set)
+{
+	ExprContext *econtext = state->scan.css.ss.ps.ps_ExprContext;
+
+	econtext->ecxt_scantuple = state->scan.row_slot;
+	for (int i = 0; i < set->n; i++)
+	{
+		if (set->preds[i].kind == MS_PRED_LABEL)
+			set->preds[i].holds = ExecQual(set->preds[i].expr, econtext);
+	}
+}
+
+/* ---- a block as a whole ---- */
+
+/* Compares as PostgreSQL does. */
+static inline bool
+compare(int op, double v, double operand)
+{
+	switch (op)
+	{
+		case BTLessStrategyNumber:
+			return float8_lt(v, operand);
+		case BTLessEqualStrategyNumber:
+			return float8_le(v, operand);
+		case BTEqualStrategyNumber:
+			return float8_eq(v, operand);
+		case BTGreaterEqualStrategyNumber:
+			return float8_ge(v, operand);
+		case BTGreaterStrategyNumber:
+			return float8_gt(v, operand);
+		default:
+			return float8_ne(v, operand);
+	}
+}
+
+/* Do the smallest and the largest value decide a comparison for all? */
+static MsSelection
+decide_compare(const MsPred *pred, const MsSummary *s, int nrows)
+{
+	bool		min = compare(pred->op, s->min, pred->operand);
+	bool		max = compare(pred->op, s->max, pred->operand);
+
+	if (s->count == 0)
+		return MS_SELECT_NONE;
+	switch (pred->op)
+	{
+		case BTEqualStrategyNumber:
+			if (float8_gt(s->min, pred->operand) || float8_lt(s->max, pred->operand))
+				return MS_SELECT_NONE;
+			break;
+		case MS_OP_NOT_EQUAL:
+			if (float8_gt(s->min, pred->operand) || float8_lt(s->max, pred->operand))
+				return s->count == nrows ? MS_SELECT_ALL : MS_SELECT_SOME;
+			if (!min && !max)
+				return MS_SELECT_NONE;
+			return MS_SELECT_SOME;
+		default:
+			if (!min && !max)
+				return MS_SELECT_NONE;
+			break;
+	}
+	return min && max && s->count == nrows ? MS_SELECT_ALL : MS_SELECT_SOME;
+}
+
+static MsSelection
+decide_pred(MsAggState *state, const MsPred *pred, MsBatch *batch)
+{
+	const MsSummary *s;
+
+	if (pred->never)
+		return MS_SELECT_NONE;
+	switch (pred->kind)
+	{
+		case MS_PRED_LABEL:
+			return pred->holds ? MS_SELECT_ALL : MS_SELECT_NONE;
+		case MS_PRED_TIME:
+			if (batch->block == NULL)
+				return MS_SELECT_SOME;
+			if (batch->block->tmin >= pred->hi || batch->block->tmax < pred->lo)
+				return MS_SELECT_NONE;
+			return batch->block->tmin >= pred->lo && batch->block->tmax < pred->hi ?
+				MS_SELECT_ALL : MS_SELECT_SOME;
+		case MS_PRED_COMPARE:
+		case MS_PRED_NULLTEST:
+			if (!ms_batch_summary(state, batch, pred->column))
+				return MS_SELECT_SOME;
+			s = &pred->column->summary;
+			if (pred->kind == MS_PRED_COMPARE)
+				return decide_compare(pred, s, batch->n);
+			if (s->count == 0)
+				return pred->is_null ? MS_SELECT_ALL : MS_SELECT_NONE;
+			if (s->count == batch->n)
+				return pred->is_null ? MS_SELECT_NONE : MS_SELECT_ALL;
+			return MS_SELECT_SOME;
+		default:
+			return MS_SELECT_SOME;
+	}
+}
+
+/* Does the set select all rows of the batch, or none?  Without decoding any. */
+MsSelection
+ms_preds_decide(MsAggState *state, MsPredSet *set, MsBatch *batch)
+{
+	if (set->decided)
+		return set->status;
+	set->decided = true;
+	set->status = MS_SELECT_ALL;
+	for (int i = 0; i < set->n && set->status != MS_SELECT_NONE; i++)
+	{
+		MsSelection one = decide_pred(state, &set->preds[i], batch);
+
+		set->status = Min(set->status, one);
+	}
+	return set->status;
+}
+
+/* ---- row by row ---- */
+
+#define MASK_LOOP(condition) \
+	do { \
+		for (int i = 0; i < n; i++) \
+			mask[i] &= (condition); \
+	} while (0)
+
+/* Clears the mask where a comparison does not hold. */
+static void
+mask_compare(int op, const double *v, double c, bool *mask, int n)
+{
+	if (isnan(c))
+	{
+		switch (op)
+		{
+			case BTLessStrategyNumber:
+			case MS_OP_NOT_EQUAL:
+				MASK_LOOP(!isnan(v[i]));
+				return;
+			case BTLessEqualStrategyNumber:
+				return;
+			case BTGreaterStrategyNumber:
+				memset(mask, false, n);
+				return;
+			default:
+				MASK_LOOP(isnan(v[i]));
+				return;
+		}
+	}
+	switch (op)
+	{
+		case BTLessStrategyNumber:
+			MASK_LOOP(v[i] < c);
+			return;
+		case BTLessEqualStrategyNumber:
+			MASK_LOOP(v[i] <= c);
+			return;
+		case BTEqualStrategyNumber:
+			MASK_LOOP(v[i] == c);
+			return;
+		case BTGreaterEqualStrategyNumber:
+			/* NaN is above */
+			MASK_LOOP(!(v[i] < c));
+			return;
+		case BTGreaterStrategyNumber:
+			MASK_LOOP(!(v[i] <= c));
+			return;
+		default:
+			MASK_LOOP(v[i] != c);
+			return;
+	}
+}
+
+static void
+mask_values(MsAggState *state, const MsPred *pred, MsBatch *batch, int from, int n, bool *mask)
+{
+	MsAggColumn *column = pred->column;
+
+	ms_batch_load(state, batch, column);
+	if (pred->kind == MS_PRED_COMPARE)
+		mask_compare(pred->op, column->values + from, pred->operand, mask, n);
+	if (pred->kind == MS_PRED_NULLTEST && pred->is_null)
+	{
+		if (column->nulls == NULL)
+			memset(mask, false, n);
+		else
+			MASK_LOOP(column->nulls[from + i]);
+	}
+	else if (column->nulls != NULL)
+		MASK_LOOP(!column->nulls[from + i]);
+}
+
+static void
+mask_rows(MsAggState *state, const MsPred *pred, MsBatch *batch, int from, int n, bool *mask)
+{
+	ExprContext *econtext = state->scan.css.ss.ps.ps_ExprContext;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (!mask[i])
+			continue;
+		ms_agg_fill_row(state, batch, from + i);
+		econtext->ecxt_scantuple = state->scan.row_slot;
+		mask[i] = ExecQual(pred->expr, econtext);
+		ResetExprContext(econtext);
+	}
+}
+
+/*
+ * Sets set->mask[from .. to) to which rows it selects of those that `among`
+ * has (NULL: all).
+ */
+void
+ms_preds_mask(MsAggState *state, MsPredSet *set, MsBatch *batch, int from, int to,
+			  const bool *among)
+{
+	bool	   *mask = set->mask + from;
+	int			n = to - from;
+
+	if (among != NULL)
+		memcpy(mask, among + from, n);
+	else
+		memset(mask, true, n);
+	for (int i = 0; i < set->n; i++)
+	{
+		const MsPred *pred = &set->preds[i];
+
+		if (pred->never || (pred->kind == MS_PRED_LABEL && !pred->holds))
+			memset(mask, false, n);
+		else if (pred->kind == MS_PRED_COMPARE || pred->kind == MS_PRED_NULLTEST)
+			mask_values(state, pred, batch, from, n, mask);
+		else if (pred->kind == MS_PRED_TIME)
+		{
+			const int64 *times = ms_batch_times(state, batch) + from;
+
+			MASK_LOOP(times[i] >= pred->lo && times[i] < pred->hi);
+		}
+	}
+	for (int i = 0; i < set->n; i++)
+	{
+		if (set->preds[i].kind == MS_PRED_ROW && !set->preds[i].never)
+			mask_rows(state, &set->preds[i], batch, from, n, mask);
+	}
+}

@@ -1,0 +1,502 @@
+/*-------------------------------------------------------------------------
+ *
+ * aggscan.c
+ *	  From the blocks of a series to its groups.
+ *
+ * What a block's header tells decides what happens to it: outside the range of
+ * time or of a value asked for, it is skipped; if all its rows belong to one
+ * group, each accumulator takes from the header what it can and decodes only the
+ * columns it must; else its times are decoded and cut into runs of rows of one
+ * bucket, and columns as they are asked for.  A column is decoded once per
+ * block, whoever asks.
+ *
+ * Windows where rows just written have not been folded are decoded and merged
+ * by the cursor, and their rows come here the same way, a block's worth at a time.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "executor/executor.h"
+#include "miscadmin.h"
+
+#include "exec/agg.h"
+
+/* ---- the batch at hand ---- */
+
+static void
+begin_batch(MsAggState *state, MsBatch *batch, int n)
+{
+	batch->n = n;
+	batch->times = NULL;
+	batch->chunk = NULL;
+	batch->block = NULL;
+	batch->rows = NULL;
+	batch->row = 0;
+	batch->decoded = false;
+	for (int i = 0; i < state->ncolumns; i++)
+		state->columns[i].loaded = state->columns[i].summarized = false;
+	for (int i = 0; i < state->nfilters; i++)
+		state->filters[i]->decided = false;
+	state->where.decided = false;
+}
+
+/* Times of the batch, decoded now if need be. */
+const int64 *
+ms_batch_times(MsAggState *state, MsBatch *batch)
+{
+	if (batch->times == NULL)
+	{
+		if (!ms_chunk_block_times(batch->chunk, batch->block, batch->time_room))
+			ms_cursor_damaged(state->scan.cursor);
+		batch->times = batch->time_room;
+	}
+	return batch->times;
+}
+
+/* A column that the chunk does not have. */
+static void
+load_missing(MsAggState *state, MsBatch *batch, MsAggColumn *column)
+{
+	double		value;
+	bool		isnull = !ms_cursor_missing(state->scan.cursor, column->ordinal, &value);
+
+	for (int i = 0; i < batch->n; i++)
+		column->value_room[i] = value;
+	column->values = column->value_room;
+	column->nulls = NULL;
+	if (isnull)
+	{
+		memset(column->null_room, true, batch->n);
+		column->nulls = column->null_room;
+	}
+}
+
+/* Makes a column's values those of the batch. */
+void
+ms_batch_load(MsAggState *state, MsBatch *batch, MsAggColumn *column)
+{
+	bool		has_nulls;
+
+	if (column->loaded)
+		return;
+	column->loaded = true;
+	if (batch->rows != NULL)
+	{
+		const bool *nulls = batch->rows->nulls ? batch->rows->nulls[column->ordinal] : NULL;
+
+		column->values = batch->rows->values[column->ordinal] + batch->row;
+		column->nulls = nulls ? nulls + batch->row : NULL;
+		return;
+	}
+	batch->decoded = true;
+	if (column->ordinal >= batch->chunk->ncols)
+	{
+		load_missing(state, batch, column);
+		return;
+	}
+	if (!ms_chunk_block_values(batch->chunk, batch->block, column->ordinal, column->value_room,
+							   column->null_room, &has_nulls, ms_cursor_work(state->scan.cursor)))
+		ms_cursor_damaged(state->scan.cursor);
+	column->values = column->value_room;
+	column->nulls = has_nulls ? column->null_room : NULL;
+}
+
+/* Makes a column's summary that of the batch; false if there is none, or it shall not be used. */
+bool
+ms_batch_summary(MsAggState *state, MsBatch *batch, MsAggColumn *column)
+{
+	MsSummary  *s = &column->summary;
+
+	if (batch->block == NULL || !ms_enable_summaries)
+		return false;
+	if (column->summarized)
+		return true;
+	column->summarized = true;
+	if (column->ordinal < batch->chunk->ncols)
+	{
+		if (!ms_chunk_block_summary(batch->chunk, batch->block, column->ordinal, s))
+			ms_cursor_damaged(state->scan.cursor);
+		return true;
+	}
+	memset(s, 0, sizeof(*s));
+	if (ms_cursor_missing(state->scan.cursor, column->ordinal, &s->min))
+	{
+		s->count = batch->n;
+		s->max = s->min;
+		s->has_nan = s->min != s->min;
+		s->sum = s->min * batch->n;
+	}
+	return true;
+}
+
+/* ---- rows for PostgreSQL's expressions ---- */
+
+/* Puts the labels at hand and a time into the row slot. */
+void
+ms_agg_fill_time(MsAggState *state, int64 t)
+{
+	MsScanState *scan = &state->scan;
+	TupleTableSlot *slot = scan->row_slot;
+	int			natts = slot->tts_tupleDescriptor->natts;
+
+	ExecClearTuple(slot);
+	memcpy(slot->tts_values, scan->template_values, sizeof(Datum) * natts);
+	memcpy(slot->tts_isnull, scan->template_isnull, sizeof(bool) * natts);
+	slot->tts_values[state->rel.time_att - 1] = TimestampTzGetDatum(t);
+	slot->tts_isnull[state->rel.time_att - 1] = false;
+	ExecStoreVirtualTuple(slot);
+}
+
+/* Puts a row of the batch into the row slot, with all columns that are used. */
+void
+ms_agg_fill_row(MsAggState *state, MsBatch *batch, int row)
+{
+	TupleTableSlot *slot = state->scan.row_slot;
+
+	ms_agg_fill_time(state, ms_batch_times(state, batch)[row]);
+	for (int i = 0; i < state->ncolumns; i++)
+	{
+		MsAggColumn *column = &state->columns[i];
+		int			at = column->att - 1;
+
+		ms_batch_load(state, batch, column);
+		slot->tts_isnull[at] = column->nulls != NULL && column->nulls[row];
+		if (!slot->tts_isnull[at])
+			slot->tts_values[at] = column->is_float4 ?
+				Float4GetDatum(ms_float4_narrow(column->values[row])) :
+				Float8GetDatum(column->values[row]);
+	}
+}
+
+/* ---- rows into groups ---- */
+
+/* The group of the series' rows in an interval, t being the time of one of them. */
+static char *
+group_for(MsAggState *state, MsInterval *interval, int64 t)
+{
+	if (state->lg < 0)
+	{
+		ms_agg_fill_time(state, t);
+		state->lg = ms_keys_find(state, &state->label_keys);
+	}
+	return ms_group_of(state, state->lg, interval, t);
+}
+
+static MsInterval *
+interval_of(MsAggState *state, int64 t)
+{
+	return state->buckets.nfns > 0 ? ms_bucket_of(state, t) : NULL;
+}
+
+/* First of n ascending times that is not below t. */
+static int
+lower_bound(const int64 *times, int n, int64 t)
+{
+	int			low = 0;
+
+	while (low < n)
+	{
+		int			middle = low + (n - low) / 2;
+
+		if (times[middle] < t)
+			low = middle + 1;
+		else
+			n = middle;
+	}
+	return low;
+}
+
+/* Rows from..to, of which the mask (NULL: all) is selected, to the groups of their buckets. */
+static void
+add_rows(MsAggState *state, MsBatch *batch, int from, int to, const bool *mask)
+{
+	const int64 *times = ms_batch_times(state, batch);
+
+	while (from < to)
+	{
+		MsInterval *interval;
+		char	   *group;
+		int			end = to;
+
+		if (mask != NULL)
+		{
+			while (from < to && !mask[from])
+				from++;
+			if (from == to)
+				return;
+		}
+		interval = interval_of(state, times[from]);
+		if (interval != NULL && times[to - 1] >= interval->end)
+			end = from + lower_bound(times + from, to - from, interval->end);
+		group = group_for(state, interval, times[from]);
+		for (int i = 0; i < state->naccs; i++)
+			ms_acc_rows(state, &state->accs[i], group, batch, from, end, mask);
+		from = end;
+	}
+}
+
+/* Rows from..to of the batch that the WHERE clause selects. */
+static void
+select_rows(MsAggState *state, MsBatch *batch, int from, int to)
+{
+	const bool *mask = NULL;
+
+	if (from >= to)
+		return;
+	if (ms_preds_decide(state, &state->where, batch) == MS_SELECT_SOME)
+	{
+		ms_preds_mask(state, &state->where, batch, from, to, NULL);
+		mask = state->where.mask;
+	}
+	add_rows(state, batch, from, to, mask);
+}
+
+/* ---- blocks ---- */
+
+/* Do the block's rows have one bucket? */
+static bool
+in_one_bucket(const MsInterval *interval, const MsBlockInfo *block)
+{
+	return interval == NULL || block->tmax < interval->end;
+}
+
+static bool
+in_range(const MsAggState *state, const MsBlockInfo *block)
+{
+	return block->tmin >= state->scan.lo && block->tmax < state->scan.hi;
+}
+
+/* One block; next is the one behind it, or NULL. */
+static void
+add_block(MsAggState *state, const MsChunk *chunk, const MsBlockInfo *block,
+		  const MsBlockInfo *next)
+{
+	MsCursorStats *stats = ms_cursor_stats(state->scan.cursor);
+	MsBatch    *batch = &state->batch;
+	MsSelection where;
+
+	begin_batch(state, batch, block->nrows);
+	batch->chunk = chunk;
+	batch->block = block;
+	where = ms_preds_decide(state, &state->where, batch);
+	if (where == MS_SELECT_NONE)
+	{
+		stats->blocks_skipped++;
+		stats->samples_skipped += block->nrows;
+		return;
+	}
+	stats->samples_read += block->nrows;
+	if (where == MS_SELECT_ALL && in_range(state, block))
+	{
+		MsInterval *interval = interval_of(state, block->tmin);
+
+		if (in_one_bucket(interval, block))
+		{
+			char	   *group;
+
+			state->more_follows = state->where.n == 0 && next != NULL &&
+				in_range(state, next) && in_one_bucket(interval, next);
+			group = group_for(state, interval, block->tmin);
+			for (int i = 0; i < state->naccs; i++)
+				ms_acc_block(state, &state->accs[i], group, batch);
+			if (batch->decoded)
+				stats->blocks_read++;
+			else
+				stats->blocks_summarized++;
+			return;
+		}
+	}
+	stats->blocks_read++;
+	if (in_range(state, block))
+		select_rows(state, batch, 0, batch->n);
+	else
+	{
+		const int64 *times = ms_batch_times(state, batch);
+
+		select_rows(state, batch, lower_bound(times, batch->n, state->scan.lo),
+					lower_bound(times, batch->n, state->scan.hi));
+	}
+}
+
+static void
+add_chunk(MsAggState *state, const MsChunk *chunk)
+{
+	MsCursorStats *stats = ms_cursor_stats(state->scan.cursor);
+	MsBlockInfo block;
+	MsBlockInfo next;
+	bool		more;
+
+	if (chunk->tmax < state->scan.lo)
+	{
+		state->seen_below = Max(state->seen_below, chunk->tmax);
+		stats->blocks_skipped += chunk->nblocks;
+		stats->samples_skipped += chunk->nrows;
+		return;
+	}
+	ms_chunk_first_block(chunk, &block);
+	do
+	{
+		next = block;
+		more = ms_chunk_next_block(chunk, &next);
+		if (block.tmax < state->scan.lo || block.tmin >= state->scan.hi)
+		{
+			stats->blocks_skipped++;
+			stats->samples_skipped += block.nrows;
+		}
+		else
+			add_block(state, chunk, &block, more ? &next : NULL);
+		block = next;
+	} while (more);
+}
+
+/* Rows that the cursor decoded and merged; all are in range. */
+static void
+add_decoded(MsAggState *state, const MsRows *rows)
+{
+	state->more_follows = false;
+	for (int row = 0; row < rows->nrows; row += MS_BLOCK_ROWS)
+	{
+		MsBatch    *batch = &state->batch;
+
+		begin_batch(state, batch, Min(MS_BLOCK_ROWS, rows->nrows - row));
+		batch->rows = rows;
+		batch->row = row;
+		batch->times = rows->times + row;
+		if (ms_preds_decide(state, &state->where, batch) != MS_SELECT_NONE)
+			select_rows(state, batch, 0, batch->n);
+	}
+}
+
+/* ---- the first or the last row alone ---- */
+
+static void
+add_one_row(MsAggState *state, MsBatch *batch, int row, int64 t)
+{
+	char	   *group = group_for(state, NULL, t);
+
+	for (int i = 0; i < state->naccs; i++)
+		ms_acc_rows(state, &state->accs[i], group, batch, row, row + 1, NULL);
+}
+
+/* The block that the first or last row in range is in; false if there is none. */
+static bool
+edge_block(MsAggState *state, const MsChunk *chunk, MsBlockInfo *found)
+{
+	MsBlockInfo block;
+	bool		any = false;
+
+	if (chunk->tmax < state->scan.lo || chunk->tmin >= state->scan.hi ||
+		!ms_chunk_first_block(chunk, &block))
+		return false;
+	do
+	{
+		if (block.tmin >= state->scan.hi)
+			break;
+		if (block.tmax < state->scan.lo)
+			continue;
+		*found = block;
+		any = true;
+		if (state->reach == MS_REACH_FIRST)
+			break;
+	} while (ms_chunk_next_block(chunk, &block));
+	return any;
+}
+
+/* Adds the first or last row of a chunk that is in range; false if there is none. */
+static bool
+add_chunk_edge(MsAggState *state, const MsChunk *chunk)
+{
+	MsCursorStats *stats = ms_cursor_stats(state->scan.cursor);
+	MsBatch    *batch = &state->batch;
+	MsBlockInfo block;
+	int			row;
+
+	if (!edge_block(state, chunk, &block))
+		return false;
+	begin_batch(state, batch, block.nrows);
+	batch->chunk = chunk;
+	batch->block = &block;
+	if (state->reach == MS_REACH_FIRST)
+		row = block.tmin >= state->scan.lo ? 0 :
+			lower_bound(ms_batch_times(state, batch), batch->n, state->scan.lo);
+	else
+		row = block.tmax < state->scan.hi ? batch->n - 1 :
+			lower_bound(ms_batch_times(state, batch), batch->n, state->scan.hi) - 1;
+	if (row < 0 || row >= batch->n)
+		return false;
+	if (batch->times != NULL &&
+		(batch->times[row] < state->scan.lo || batch->times[row] >= state->scan.hi))
+		return false;
+
+	/* a single time that the header tells needs no decoding */
+	if (batch->times == NULL && (row == 0 || row == batch->n - 1))
+	{
+		batch->time_room[row] = row == 0 ? block.tmin : block.tmax;
+		batch->times = batch->time_room;
+	}
+	add_one_row(state, batch, row, batch->times[row]);
+	if (batch->decoded)
+		stats->blocks_read++;
+	else
+		stats->blocks_summarized++;
+	stats->samples_read++;
+	return true;
+}
+
+static bool
+add_decoded_edge(MsAggState *state, const MsRows *rows)
+{
+	MsBatch    *batch = &state->batch;
+	int			row = state->reach == MS_REACH_FIRST ? 0 : rows->nrows - 1;
+
+	begin_batch(state, batch, 1);
+	batch->rows = rows;
+	batch->row = row;
+	batch->times = rows->times + row;
+	add_one_row(state, batch, 0, rows->times[row]);
+	return true;
+}
+
+/* ---- a series ---- */
+
+/*
+ * Adds the rows of the series the cursor stands on to their groups.  Its labels
+ * are in the template, if they are used.  lg is its label group, or -1 if that
+ * is to be found when a row turns up.
+ */
+void
+ms_agg_series(MsAggState *state, int lg)
+{
+	MsCursor   *cursor = state->scan.cursor;
+	MsPart		part;
+	MsRows		rows;
+
+	state->lg = lg;
+	if (state->has_series_exprs)
+	{
+		ms_agg_fill_time(state, 0);
+		ms_preds_series(state, &state->where);
+		for (int i = 0; i < state->nfilters; i++)
+			ms_preds_series(state, state->filters[i]);
+		ms_accs_series(state);
+	}
+	while (ms_cursor_next_part(cursor, &part))
+	{
+		if (state->reach != MS_REACH_ALL)
+		{
+			if (part.plain ? add_chunk_edge(state, &part.chunk) :
+				ms_cursor_part_rows(cursor, &rows) && add_decoded_edge(state, &rows))
+				break;
+		}
+		else if (part.plain)
+			add_chunk(state, &part.chunk);
+		else
+		{
+			state->seen_pieces = true;
+			if (ms_cursor_part_rows(cursor, &rows))
+				add_decoded(state, &rows);
+		}
+	}
+	ResetExprContext(state->scan.css.ss.ps.ps_ExprContext);
+}
