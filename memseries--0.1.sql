@@ -419,7 +419,8 @@ CREATE FUNCTION memseries.get_memory(
 	OUT allocated_bytes bigint,
 	OUT gap_bytes bigint,
 	OUT free_bytes bigint,
-	OUT limit_bytes bigint)
+	OUT limit_bytes bigint,
+	OUT backed_bytes bigint)
 	RETURNS record
 	AS 'MODULE_PATHNAME', 'ms_get_memory'
 	LANGUAGE C VOLATILE PARALLEL RESTRICTED;
@@ -434,6 +435,8 @@ COMMENT ON COLUMN memseries.memory.allocated_bytes IS 'memory of that handed out
 COMMENT ON COLUMN memseries.memory.gap_bytes IS 'the difference: fragmentation';
 COMMENT ON COLUMN memseries.memory.free_bytes IS 'memory not taken';
 COMMENT ON COLUMN memseries.memory.limit_bytes IS 'size of the segment, as set by memseries.memory';
+COMMENT ON COLUMN memseries.memory.backed_bytes
+	IS 'what the operating system has given at most: ranges of 2 MB once used and not released since';
 REVOKE ALL ON memseries.memory FROM PUBLIC;
 GRANT SELECT ON memseries.memory TO pg_monitor;
 

@@ -411,8 +411,8 @@ ms_get_memory(PG_FUNCTION_ARGS)
 	MsArenaStats stats;
 	uint64		in_use;
 	uint64		allocated;
-	Datum		values[5];
-	bool		nulls[5] = {false};
+	Datum		values[6];
+	bool		nulls[6] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -424,6 +424,7 @@ ms_get_memory(PG_FUNCTION_ARGS)
 	values[2] = Int64GetDatum(in_use - allocated);
 	values[3] = Int64GetDatum(stats.free);
 	values[4] = Int64GetDatum(stats.limit);
+	values[5] = Int64GetDatum(stats.backed);
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls));
 }
 

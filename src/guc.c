@@ -15,6 +15,7 @@
 #include "am/write.h"
 #include "exec/exec.h"
 #include "guc.h"
+#include "store/release.h"
 #include "store/shmem.h"
 #include "worker/worker.h"
 
@@ -77,6 +78,14 @@ ms_guc_init(void)
 							256 * 1024, 8 * 1024, 64 * 1024 * 1024 - 8,
 							PGC_POSTMASTER, GUC_UNIT_KB,
 							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("memseries.release_memory",
+							 "Gives memory that has become free back to the operating system.",
+							 "Never done where the segment lies on huge pages.",
+							 &ms_release_memory,
+							 true,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("memseries");
 }

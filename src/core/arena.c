@@ -42,8 +42,8 @@
  * on objects.  arenacheck.c has the sums, and the validators that compare them
  * with the page table.
  *
- * What this does not do: move objects, give pages back to the operating
- * system, or protect an object's contents.
+ * What this does not do: move objects, or protect an object's contents.  What
+ * goes back to the operating system, and when, is in backing.c.
  *
  * Locks: see arena.h.  The *_locked functions of all the arena's files need
  * the arena's lock exclusively.
@@ -74,6 +74,8 @@ ms_arena_init(void *base, Size size, LWLock *lock)
 {
 	MsArena    *a = base;
 	Size		head = TYPEALIGN(PG_CACHE_LINE_SIZE, sizeof(MsArena));
+	Size		backing;
+	Size		table;
 	char	   *first;
 	uint64		npages;
 
@@ -83,10 +85,13 @@ ms_arena_init(void *base, Size size, LWLock *lock)
 		return NULL;
 
 	/* Entry 0 of the table and the alignment of page 1 cost one page at most */
-	npages = (size - head - sizeof(MsPage) - MS_PAGE_SIZE) /
-		(MS_PAGE_SIZE + sizeof(MsPage));
+	npages = size / MS_PAGE_SIZE;
 	npages = Min(npages, MS_MAX_PAGES);
-	first = (char *) TYPEALIGN(MS_PAGE_SIZE, (uintptr_t) base + head +
+	backing = ms_backing_size((uint32) npages);
+	npages = Min(npages, (size - head - backing - sizeof(MsPage) - MS_PAGE_SIZE) /
+				 (MS_PAGE_SIZE + sizeof(MsPage)));
+	table = head + backing;
+	first = (char *) TYPEALIGN(MS_PAGE_SIZE, (uintptr_t) base + table +
 							   (npages + 1) * sizeof(MsPage));
 	Assert(first + npages * MS_PAGE_SIZE <= (char *) base + size);
 
@@ -97,8 +102,9 @@ ms_arena_init(void *base, Size size, LWLock *lock)
 	a->first = ms_ref(a, first);
 	a->max_fine = MS_MAX_FINE_PAGES;
 	a->max_mixed = MS_MAX_MIXED_PAGES;
-	ms_pages_init(&a->pages, (MsPage *) ((char *) base + head), first,
+	ms_pages_init(&a->pages, (MsPage *) ((char *) base + table), first,
 				  (uint32) npages);
+	ms_backing_init(&a->pages, (char *) base + head);
 	a->magic = MS_ARENA_MAGIC;
 	a->magic_end = MS_ARENA_MAGIC;
 	MS_POISON(first, npages * MS_PAGE_SIZE);

@@ -118,6 +118,9 @@ typedef struct MsArenaStats
 	uint64		reserve;		/* how much of that is kept for maintenance */
 	uint64		largest_free;	/* longest run of free pages */
 	uint64		touched;		/* highest amount of pages ever reached */
+	uint64		backed;			/* what the operating system has given at
+								 * most: pages in ranges of 2 MB of which
+								 * any was used and that were not released */
 } MsArenaStats;
 
 /* The address of a reference, which must not be 0. */
@@ -144,6 +147,12 @@ extern void ms_arena_free(MsArena *a, MsGroup *g, MsRef r, Size size);
 extern void ms_arena_trim_packed(MsArena *a, MsGroup *g);
 extern void ms_arena_free_group(MsArena *a, MsGroup *g);
 extern Size ms_arena_good_size(Size size);
+
+/* Memory for the operating system: backing.c */
+extern uint32 ms_arena_note_idle(MsArena *a);
+extern void *ms_arena_release_begin(MsArena *a, uint32 max, Size *size);
+extern void ms_arena_release_end(MsArena *a, void *start, bool released);
+extern bool ms_arena_is_lending(MsArena *a);
 
 extern void ms_arena_stats(MsArena *a, MsArenaStats *stats);
 extern void ms_arena_row_stats(MsArena *a, MsRowStats *rows);

@@ -81,7 +81,8 @@ ms_arena_stats(MsArena *a, MsArenaStats *stats)
 		stats->in_use += (uint64) a->tally[row].pages * MS_PAGE_SIZE;
 		stats->allocated += (uint64) a->tally[row].units * MS_UNIT;
 	}
-	stats->free = (uint64) a->pages.nfree * MS_PAGE_SIZE;
+	stats->free = (uint64) (a->pages.nfree + a->pages.nlent) * MS_PAGE_SIZE;
+	stats->backed = a->metadata + ms_backing_bytes(&a->pages);
 	stats->reserve = (uint64) Min(a->pages.reserve, a->pages.nfree) * MS_PAGE_SIZE;
 	stats->largest_free = (uint64) ms_pages_largest(&a->pages) * MS_PAGE_SIZE;
 	stats->touched = (uint64) (a->pages.high - 1) * MS_PAGE_SIZE;
@@ -305,6 +306,7 @@ arena_is_valid_locked(const MsArena *a, const char **why)
 		 page += ms_page_run_length(&a->pages, page))
 	{
 		if (a->pages.table[page].kind != MS_PAGE_FREE &&
+			a->pages.table[page].kind != MS_PAGE_LENT &&
 			!count_run(a, page, counted, why))
 			return false;
 	}
@@ -314,7 +316,7 @@ arena_is_valid_locked(const MsArena *a, const char **why)
 	*why = "pages in use and free pages are not all pages";
 	for (row = 0; row < MS_NUM_ROWS; row++)
 		in_use += counted[row].pages;
-	if (in_use + a->pages.nfree != a->pages.npages)
+	if (in_use + a->pages.nfree + a->pages.nlent != a->pages.npages)
 		return false;
 	*why = NULL;
 	return true;

@@ -19,8 +19,10 @@
  * first few runs of a bin the lowest wins.  A search through a whole bin
  * happens only where the answer would otherwise be "full".
  *
- * What this does not do: move anything, or hand pages back to the operating
- * system.  Free runs can be found by length for whoever wants to.
+ * Free pages that are being given back to the operating system are lent: they
+ * are in no bin meanwhile, so nobody else takes them (backing.c).
+ *
+ * What this does not do: move anything.
  *
  * A part of the pages, the reserve, is handed out to callers that ask for it
  * by name only.  Those are the ones that make room: folding, sealing, and
@@ -182,6 +184,7 @@ ms_pages_alloc(MsPages *pp, uint32 n, bool use_reserve)
 		return 0;
 
 	pp->nfree -= n;
+	ms_backing_touch(pp, page, n);
 	return page;
 }
 
@@ -221,6 +224,7 @@ ms_pages_extend(MsPages *pp, uint32 page, uint32 n, uint32 more,
 			bin_add(pp, behind + more, have - more);
 	}
 	pp->nfree -= more;
+	ms_backing_touch(pp, behind, more);
 	return true;
 }
 
@@ -257,6 +261,82 @@ ms_pages_free(MsPages *pp, uint32 page, uint32 n)
 	bin_add(pp, page, n);
 }
 
+/*
+ * The free run that holds a page, which is free: its first page, or 0 if it is
+ * the untouched end.  Looks through the bins of runs as long as a granule, so
+ * there must be a granule around the page that is free too.
+ */
+uint32
+ms_pages_find_free(const MsPages *pp, uint32 page)
+{
+	int			b;
+
+	if (page >= pp->top)
+		return 0;
+	for (b = bin_of(MS_GRANULE_PAGES); b < MS_PAGE_BINS; b++)
+	{
+		uint32		run;
+
+		for (run = pp->bin[b]; run != 0; run = pp->table[run].next)
+		{
+			if (page >= run && page - run < pp->table[run].u.run.npages)
+				return run;
+		}
+	}
+	Assert(false);
+	return 0;
+}
+
+/*
+ * Lend n free pages out of a run as ms_pages_find_free gave it: nobody else
+ * gets them until ms_pages_put.
+ */
+void
+ms_pages_take(MsPages *pp, uint32 run, uint32 page, uint32 n)
+{
+	uint32		behind = page + n;
+
+	Assert(n >= 2 && n <= pp->nfree);
+	if (run != 0)
+	{
+		uint32		have = pp->table[run].u.run.npages;
+
+		Assert(page >= run && behind <= run + have);
+		bin_remove(pp, run);
+		if (page > run)
+			bin_add(pp, run, page - run);
+		if (behind < run + have)
+			bin_add(pp, behind, run + have - behind);
+	}
+	else
+	{
+		Assert(page >= pp->top && behind <= pp->npages + 1);
+		if (page > pp->top)
+			bin_add(pp, pp->top, page - pp->top);
+		pp->top = behind;
+		pp->high = Max(pp->high, pp->top);
+	}
+	pp->table[page].kind = MS_PAGE_LENT;
+	pp->table[page].u.run.npages = n;
+	pp->table[behind - 1].kind = MS_PAGE_LENT;
+	pp->table[behind - 1].u.run.npages = n;
+	pp->nfree -= n;
+	pp->nlent += n;
+}
+
+/* Put back what ms_pages_take has lent. */
+void
+ms_pages_put(MsPages *pp, uint32 page)
+{
+	uint32		n = pp->table[page].u.run.npages;
+
+	Assert(pp->table[page].kind == MS_PAGE_LENT && n <= pp->nlent);
+	pp->table[page].kind = MS_PAGE_NONE;
+	pp->table[page + n - 1].kind = MS_PAGE_NONE;
+	pp->nlent -= n;
+	ms_pages_free(pp, page, n);
+}
+
 /* The longest run of free pages. */
 uint32
 ms_pages_largest(const MsPages *pp)
@@ -287,6 +367,7 @@ ms_page_run_length(const MsPages *pp, uint32 page)
 			return e->u.packed.npages;
 		case MS_PAGE_FREE:
 		case MS_PAGE_RUN:
+		case MS_PAGE_LENT:
 			return e->u.run.npages;
 		default:
 			return 0;
@@ -302,6 +383,9 @@ inside_is_valid(const MsPages *pp, uint32 page, uint32 n)
 
 	if (e->kind == MS_PAGE_RUN)
 		return n == 1 || pp->table[page + n - 1].kind == MS_PAGE_INSIDE;
+	if (e->kind == MS_PAGE_LENT)
+		return pp->table[page + n - 1].kind == MS_PAGE_LENT &&
+			pp->table[page + n - 1].u.run.npages == n;
 	for (i = 1; i < n; i++)
 	{
 		if (pp->table[page + i].kind != MS_PAGE_INSIDE ||
@@ -357,6 +441,7 @@ bool
 ms_pages_is_valid(const MsPages *pp, const char **why)
 {
 	uint64		nfree = pp->npages + 1 - pp->top;
+	uint64		nlent = 0;
 	bool		after_free = false;
 	uint32		page = 1;
 
@@ -391,6 +476,8 @@ ms_pages_is_valid(const MsPages *pp, const char **why)
 			*why = "a page inside a run does not say so";
 			if (!inside_is_valid(pp, page, n))
 				return false;
+			if (pp->table[page].kind == MS_PAGE_LENT)
+				nlent += n;
 			after_free = false;
 		}
 		page += n;
@@ -399,9 +486,9 @@ ms_pages_is_valid(const MsPages *pp, const char **why)
 	if (after_free)
 		return false;
 	*why = "the count of free pages is wrong";
-	if (nfree != pp->nfree)
+	if (nfree != pp->nfree || nlent != pp->nlent)
 		return false;
-	if (!bins_are_valid(pp, why))
+	if (!bins_are_valid(pp, why) || !ms_backing_is_valid(pp, why))
 		return false;
 	*why = NULL;
 	return true;

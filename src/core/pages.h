@@ -26,8 +26,10 @@ typedef enum MsPageKind
 	MS_PAGE_PACKED,				/* first page of a packed span */
 	MS_PAGE_RUN,				/* first page of an object with pages of its
 								 * own */
-	MS_PAGE_INSIDE				/* a later page of a span or packed span (next
+	MS_PAGE_INSIDE,				/* a later page of a span or packed span (next
 								 * is the first one), or a run's last page */
+	MS_PAGE_LENT				/* both ends of free pages that are being given
+								 * back to the operating system */
 } MsPageKind;
 
 /*
@@ -71,7 +73,7 @@ typedef struct MsPage
 		}			packed;
 		struct
 		{
-			uint32		npages; /* RUN, and both ends of FREE */
+			uint32		npages; /* RUN, and both ends of FREE and LENT */
 			uint16		slack;	/* RUN: unused units at its end */
 			uint16		tag;
 		}			run;
@@ -89,9 +91,23 @@ typedef struct MsPages
 								 * in no bin; npages + 1 if there is none */
 	uint32		high;			/* the highest value top ever had */
 	uint32		nfree;			/* free pages, the untouched end included */
+	uint32		nlent;			/* free pages that are being given back to the
+								 * operating system; not in nfree */
 	uint32		nonempty;		/* bit per bin */
 	uint32		bin[MS_PAGE_BINS];
+
+	/* backing.c: what the operating system backs, by granule */
+	uint64	   *backed;			/* bit: it may hold memory; constant pointer */
+	uint64	   *idle;			/* bit: backed, and free since it was noted as
+								 * such; constant pointer */
+	uint32		ngranules;		/* constant */
+	uint32		lead;			/* pages that page 1 lies behind the start of
+								 * granule 0; constant */
 } MsPages;
+
+/* A granule is what goes back to the operating system at once: 2 MB. */
+#define MS_GRANULE_SIZE		(2 * 1024 * 1024)
+#define MS_GRANULE_PAGES	(MS_GRANULE_SIZE / MS_PAGE_SIZE)
 
 /* The address of a page. */
 static inline char *
@@ -103,6 +119,9 @@ ms_page_address(const MsPages *pp, uint32 page)
 
 extern void ms_pages_init(MsPages *pp, MsPage *table, char *first,
 						  uint32 npages);
+extern void ms_pages_take(MsPages *pp, uint32 run, uint32 page, uint32 n);
+extern void ms_pages_put(MsPages *pp, uint32 page);
+extern uint32 ms_pages_find_free(const MsPages *pp, uint32 page);
 extern uint32 ms_pages_alloc(MsPages *pp, uint32 n, bool use_reserve);
 extern bool ms_pages_extend(MsPages *pp, uint32 page, uint32 n, uint32 more,
 							bool use_reserve);
@@ -110,5 +129,12 @@ extern void ms_pages_free(MsPages *pp, uint32 page, uint32 n);
 extern uint32 ms_pages_largest(const MsPages *pp);
 extern uint32 ms_page_run_length(const MsPages *pp, uint32 page);
 extern bool ms_pages_is_valid(const MsPages *pp, const char **why);
+
+/* backing.c */
+extern Size ms_backing_size(uint32 npages);
+extern void ms_backing_init(MsPages *pp, void *memory);
+extern void ms_backing_touch(MsPages *pp, uint32 page, uint32 n);
+extern uint64 ms_backing_bytes(const MsPages *pp);
+extern bool ms_backing_is_valid(const MsPages *pp, const char **why);
 
 #endif							/* MS_PAGES_H */

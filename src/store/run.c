@@ -38,6 +38,10 @@
 #define HELP_FACTOR			8
 #define HELP_PIECES			2048
 
+/* Memory that is just going back to the operating system can be had so many naps later. */
+#define LENT_NAPS			20
+#define LENT_NAP_US			1000
+
 uint64
 ms_run_new_txn(void)
 {
@@ -406,12 +410,19 @@ ms_run_write(MsTable *table, const MsRunWriter *writer, const MsRunInput *input,
 {
 	MsAppendResult result;
 	int			attempt = 0;
+	int			naps = 0;
 
 	for (;;)
 	{
 		result = ms_run_append(table, writer, input);
 		if (result == MS_APPEND_CLOSED)
 			ms_store_check_writable();	/* waits, or complains */
+		else if (result == MS_APPEND_FULL && naps < LENT_NAPS &&
+				 ms_arena_is_lending(ms_store->arena))
+		{
+			naps++;
+			pg_usleep(LENT_NAP_US);
+		}
 		else if (result != MS_APPEND_FULL || !make_room(table, attempt++))
 			break;
 		CHECK_FOR_INTERRUPTS();

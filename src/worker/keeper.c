@@ -15,7 +15,8 @@
  * Every few seconds it also looks for tables whose storage is gone without
  * anybody telling: a COMMIT PREPARED of a DROP, a DROP DATABASE, redo on a
  * standby.  Dropping storage leaves the file until the next checkpoint, so their
- * memory comes back after that.
+ * memory comes back after that.  And at the end of each round it gives some of
+ * the memory that has become free back to the operating system.
  *
  * It holds table->maintain of one table at a time, for a limited amount of
  * work, so that whoever waits for it gets it soon; in between it listens to signals.
@@ -39,6 +40,7 @@
 #include "utils/wait_event.h"
 
 #include "store/maintain.h"
+#include "store/release.h"
 #include "store/storage.h"
 #include "worker/worker.h"
 
@@ -180,6 +182,7 @@ run_round(void)
 		sweep_storage();
 	}
 	cursor = 0;
+	ms_release_some(now);
 	ms_worker_round(MS_KEEPER);
 	ms_worker_report(MS_KEEPER, "idle", 0, 0);
 }
