@@ -39,7 +39,7 @@
 								 * shown to a reader can have */
 #define MS_TAIL_ROWS		16	/* an open chunk's raw tail has fewer */
 #define MS_MAX_VALUES		1600	/* value columns */
-#define MS_CHUNK_MAX_ROWS	(1 << 20)	/* rows of a chunk */
+#define MS_CHUNK_MAX_ROWS	(1 << 22)	/* rows of a chunk */
 
 /* flags of the writers */
 #define MS_CHUNK_OPEN		0x0 /* cheap to extend again */

@@ -166,7 +166,7 @@ report_damaged(MsFoldWork *work, const char *what)
 					   work->table->key.rel)));
 }
 
-/* Encodes the rows of a buffer; *len 0 if there are none. */
+/* Encodes the rows of a buffer; *len 0 if there are none, or too many (work->too_large). */
 static const uint8 *
 encode_rows(MsFoldWork *work, MsRowBuf *buf, int flags, uint32 *len)
 {
@@ -176,12 +176,9 @@ encode_rows(MsFoldWork *work, MsRowBuf *buf, int flags, uint32 *len)
 	*len = 0;
 	if (buf->nrows == 0)
 		return NULL;
-	if (buf->nrows > MS_CHUNK_MAX_ROWS)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("more than %d samples of one series in one window",
-						MS_CHUNK_MAX_ROWS),
-				 errhint("Choose a shorter chunk_interval.")));
+	work->too_large = buf->nrows > MS_CHUNK_MAX_ROWS;
+	if (work->too_large)
+		return NULL;
 	ms_rowbuf_view(buf, &rows);
 	out = out_buffer(work, 0, ms_chunk_bound(rows.nrows, rows.ncols));
 	*len = ms_chunk_encode(&rows, 0, rows.nrows, work->kinds, flags, out, work->codec);
@@ -215,6 +212,7 @@ pieces_follow(MsFoldWork *work, const MsStored *stored, const MsPieceBytes *piec
 {
 	MsChunk		chunk;
 	int64		tmax = PG_INT64_MIN;
+	uint64		nrows = 0;
 
 	if (stored == NULL || !ms_chunk_open(&chunk, stored->data, stored->len) ||
 		chunk.ncols != work->nvalues)
@@ -227,8 +225,9 @@ pieces_follow(MsFoldWork *work, const MsStored *stored, const MsPieceBytes *piec
 			chunk.ncols != work->nvalues || chunk.tmin <= tmax)
 			return false;
 		tmax = chunk.tmax;
+		nrows += chunk.nrows;
 	}
-	return true;
+	return stored->nrows + nrows <= MS_CHUNK_MAX_ROWS;
 }
 
 /*
@@ -484,6 +483,52 @@ ms_chunk_switch_locked(MsWindow *window, MsEntry *entry, MsRef new_chunk)
 	}
 }
 
+/* What a chunk cannot hold stays in its runs: readable, but large and slow.  Say so once. */
+static void
+warn_too_large(const MsTable *table)
+{
+	static bool warned = false;
+
+	if (!warned)
+		ereport(WARNING,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a series of a memseries table has more than %d samples in one window",
+						MS_CHUNK_MAX_ROWS),
+				 errdetail("Storage %u/%u/%u. What is more stays unfolded.",
+						   table->key.spc, table->key.db, table->key.rel),
+				 errhint("Choose a shorter chunk_interval with memseries.configure.")));
+	warned = true;
+}
+
+/* Makes the chunk that holds the stored one (or NULL) and the candidates to fold; as ms_fold_rewrite. */
+static const uint8 *
+fold_candidates(MsFoldWork *work, const MsStored *stored, const Candidate *list, int n,
+				int nfold, int flags, uint32 *len)
+{
+	MsPieceBytes *pieces = palloc(sizeof(MsPieceBytes) * nfold);
+	const uint8 *bytes;
+	int			k = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (!list[i].fold)
+			continue;
+		pieces[k].order = list[i].order;
+		pieces[k].seq = list[i].seq;
+		pieces[k].kind = list[i].piece->kind;
+		pieces[k].len = list[i].piece->len;
+		pieces[k].data = list[i].piece->data;
+		k++;
+	}
+	work->too_large = false;
+	if (pieces_follow(work, stored, pieces, nfold))
+		bytes = append_pieces(work, stored, pieces, nfold, flags, len);
+	else
+		bytes = ms_fold_rewrite(work, stored, pieces, nfold, flags, len);
+	pfree(pieces);
+	return bytes;
+}
+
 /* Folds what can be folded of one series in one window. */
 static void
 fold_series(MsFoldWork *work, MsWindow *window, uint32 sid, TransactionId horizon,
@@ -502,39 +547,22 @@ fold_series(MsFoldWork *work, MsWindow *window, uint32 sid, TransactionId horizo
 	if (nfold > 0)
 	{
 		MsStored   *stored = old_chunk != 0 ? ms_ptr(ms_store->arena, old_chunk) : NULL;
-		MsPieceBytes *pieces = palloc(sizeof(MsPieceBytes) * nfold);
-		const uint8 *bytes;
 		uint32		len;
-		int			k = 0;
+		const uint8 *bytes = fold_candidates(work, stored, list, n, nfold, flags, &len);
 
-		for (int i = 0; i < n; i++)
-		{
-			if (!list[i].fold)
-				continue;
-			pieces[k].order = list[i].order;
-			pieces[k].seq = list[i].seq;
-			pieces[k].kind = list[i].piece->kind;
-			pieces[k].len = list[i].piece->len;
-			pieces[k].data = list[i].piece->data;
-			k++;
-		}
-		if (pieces_follow(work, stored, pieces, nfold))
-			bytes = append_pieces(work, stored, pieces, nfold, flags, &len);
-		else
-			bytes = ms_fold_rewrite(work, stored, pieces, nfold, flags, &len);
-		pfree(pieces);
 		stats->bytes_folded += len;
 		if (len > 0)
-		{
 			new_chunk = ms_chunk_store(window, bytes, len, work->nrows, false);
-			if (new_chunk == 0)
-			{
-				/* no room to fold into: the pieces stay, and stay readable */
-				stats->full = true;
-				for (int i = 0; i < n; i++)
-					list[i].fold = false;
-				nfold = 0;
-			}
+		if (work->too_large)
+			warn_too_large(table);
+		else if (len > 0 && new_chunk == 0)
+			stats->full = true;
+		if (work->too_large || (len > 0 && new_chunk == 0))
+		{
+			/* nothing to fold into: the pieces stay, and stay readable */
+			for (int i = 0; i < n; i++)
+				list[i].fold = false;
+			nfold = 0;
 		}
 	}
 	if (nfold > 0 || any_dead)

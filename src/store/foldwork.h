@@ -24,6 +24,8 @@ typedef struct MsFoldWork
 	uint8	   *out[2];
 	Size		out_cap[2];
 	uint32		nrows;			/* rows of the chunk last made */
+	bool		too_large;		/* it could not be made: more rows than a chunk
+								 * can have */
 } MsFoldWork;
 
 extern MsFoldWork *ms_foldwork_create(MsTable *table);
