@@ -53,16 +53,54 @@ as_server_user()
 	fi
 }
 
-# A fresh folder that the server's user can write to and everybody can read.
+# Nothing of the caller's surroundings may lead our clients elsewhere.
+forget_pg_variables()
+{
+	local kept=${PG_CONFIG:-}
+	unset $(compgen -v PG) || true
+	[ -z "$kept" ] || export PG_CONFIG="$kept"
+}
+
+# A fresh folder that the server's user can write to and everybody can read.  A socket in it has a path of at
+# most 107 bytes, so a long $TMPDIR will not do.
 server_tempdir()
 {
 	local dir
+	[ -z "${TMPDIR:-}" ] || [ ${#TMPDIR} -le 60 ] || TMPDIR=/tmp
 	dir=$(mktemp -d "${TMPDIR:-/tmp}/memseries-$1.XXXXXX")
 	chmod 755 "$dir"
 	if [ "$(id -u)" -eq 0 ]; then
 		chown postgres: "$dir"
 	fi
 	echo "$dir"
+}
+
+# server_install RUN: make a private server tree in RUN/root, build the extension, install it there; sets
+# pg_config and server_bindir.  Objects are kept in build/ for the next time, or in RUN if that is not ours to
+# write.  Fails after printing why.
+server_install()
+{
+	local run=$1 major objects lock
+
+	pg_config=$(find_pg_config) || return 1
+	major=$(pg_major "$pg_config")
+	pg_config=$("$top/scripts/private-server" "$run/root" "$major") || return 1
+	objects=$top/build/pg$major
+	lock=$top/build/.lock
+	if ! { mkdir -p "$objects" && [ -w "$objects" ] && : >>"$lock"; } 2>/dev/null; then
+		objects=$run/objects
+		lock=$run/lock
+		mkdir -p "$objects"
+	fi
+	# Bitcode is for inlining into JIT code, which gains nothing here.
+	if ! flock "$lock" sh -c 'make -s -j"$(nproc)" -C "$1" -f "$2" PG_CONFIG="$3" with_llvm=no all &&
+		make -s -C "$1" -f "$2" PG_CONFIG="$3" with_llvm=no install' \
+		build "$objects" "$top/Makefile" "$pg_config" >"$run/build.log" 2>&1; then
+		cat "$run/build.log" >&2
+		echo "memseries: the extension does not build" >&2
+		return 1
+	fi
+	server_bindir=$("$pg_config" --bindir)
 }
 
 # Begin a tally unless a caller has one; sets tally_owner.

@@ -9,8 +9,6 @@
 # Everything lies in one folder below the temporary folder, $run, and goes with the script however that ends: the
 # server is stopped by its pid file.  It listens on a socket in that folder and on nothing else.  PostgreSQL
 # refuses root, so under root the server runs as user postgres.
-#
-# The build is kept in build/ of the source, where the checks keep theirs, or in $run if that is not ours to write.
 
 run=
 server_background=
@@ -68,51 +66,18 @@ sql()
 	psql -XqAt -v ON_ERROR_STOP=1 "$@"
 }
 
-# Build and install the extension; sets pg_config and server_bindir.
-server_install()
-{
-	local major objects lock
-
-	pg_config=$(find_pg_config)
-	major=$(pg_major "$pg_config")
-	pg_config=$("$top/scripts/private-server" "$run/root" "$major")
-	objects=$top/build/pg$major
-	if ! { mkdir -p "$objects" && [ -w "$objects" ] && : >>"$top/build/.lock"; } 2>/dev/null; then
-		objects=$run/objects
-		mkdir -p "$objects"
-		lock=$run/lock
-	else
-		lock=$top/build/.lock
-	fi
-	# Bitcode is for inlining into JIT code, which gains nothing here.
-	if ! flock "$lock" sh -c 'make -s -j"$(nproc)" -C "$1" -f "$2" PG_CONFIG="$3" with_llvm=no all &&
-		make -s -C "$1" -f "$2" PG_CONFIG="$3" with_llvm=no install' \
-		build "$objects" "$top/Makefile" "$pg_config" >"$run/build.log" 2>&1; then
-		cat "$run/build.log" >&2
-		die "the extension does not build"
-	fi
-	server_bindir=$("$pg_config" --bindir)
-}
-
 server_begin()
 {
 	local name=$1
 	shift
 
-	# Nothing of the caller's surroundings may lead elsewhere.
-	local kept=${PG_CONFIG:-}
-	unset $(compgen -v PG) || true
-	[ -z "$kept" ] || PG_CONFIG=$kept
+	forget_pg_variables
 	export LC_ALL=C.UTF-8 PGTZ=UTC PGDATABASE=postgres PGUSER=postgres PGPORT=5432 PGAPPNAME="memseries $name"
 
-	# A socket's path may have 107 bytes.
-	if [ -n "${TMPDIR:-}" ] && [ ${#TMPDIR} -gt 60 ]; then
-		TMPDIR=/tmp
-	fi
 	run=$(server_tempdir "$name")
 	cp "$top/scripts/throwaway-server" "$run/"
 	chmod 755 "$run/throwaway-server"
-	server_install
+	server_install "$run" || exit 1
 	if [ $# -gt 0 ]; then
 		cat "$@" >"$run/extra.conf"
 	else
