@@ -76,6 +76,23 @@ ms_scan_pages(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
 }
 
 /*
+ * What it costs to read one slice of time, of every series that fits, at its
+ * shortest: a block each.
+ */
+Cost
+ms_slice_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
+{
+	MsConditions conds;
+	double		series;
+
+	ms_conditions_sort(root, rel, prel, rel->baserestrictinfo, &conds);
+	conds.labels = list_concat(conds.safe, conds.labels);
+	series = Max(prel->stats.series, 1) *
+		clauselist_selectivity(root, conds.labels, 0, JOIN_INNER, NULL);
+	return ceil(series) * (CHUNK_COST + MS_BLOCK_ROWS * wanted_columns(rel) * VALUE_COST);
+}
+
+/*
  * Sets rows and costs of a path of rel, whose param_info, parallel_workers
  * and pathtarget are set.
  */

@@ -35,7 +35,6 @@
 #include "exec/scan.h"
 
 #define MAX_SORTED_SERIES	100000
-#define SLICE_COST			(5.0 * cpu_operator_cost)	/* read a slice of a series */
 
 static create_upper_paths_hook_type prev_create_upper_paths_hook = NULL;
 
@@ -64,11 +63,12 @@ time_pathkeys(PlannerInfo *root, RelOptInfo *rel, AttrNumber time_att, bool desc
 void
 ms_add_sorted_paths(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
 {
-	double		series = Max(prel->stats.series, 1);
+	Cost		slice;
 
-	if (root->query_pathkeys == NIL || series > MAX_SORTED_SERIES ||
+	if (root->query_pathkeys == NIL || prel->stats.series > MAX_SORTED_SERIES ||
 		!bms_is_empty(rel->lateral_relids) || !conditions_allow_order(root, rel, prel))
 		return;
+	slice = ms_slice_cost(root, rel, prel);
 	for (int descending = 0; descending <= 1; descending++)
 	{
 		List	   *pathkeys = time_pathkeys(root, rel, prel->time_att, descending);
@@ -79,8 +79,8 @@ ms_add_sorted_paths(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
 		cpath = ms_make_scan_path(root, rel, prel,
 								  descending ? MS_ORDER_TIME_DESC : MS_ORDER_TIME);
 		cpath->path.pathkeys = pathkeys;
-		cpath->path.startup_cost += series * SLICE_COST;
-		cpath->path.total_cost += series * SLICE_COST * Max(prel->stats.windows, 1) +
+		cpath->path.startup_cost += slice;
+		cpath->path.total_cost += slice * Max(prel->stats.windows, 1) +
 			cpath->path.rows * (cpu_tuple_cost + 2.0 * cpu_operator_cost);
 		add_path(rel, (Path *) cpath);
 	}

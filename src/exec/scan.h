@@ -99,6 +99,7 @@ extern bool ms_timerange_eval(List *bounds, ExprContext *econtext, int64 *lo, in
 
 /* cost.c */
 extern double ms_scan_pages(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel);
+extern Cost ms_slice_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel);
 extern void ms_scan_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *path);
 
 /* paths.c */

@@ -10,7 +10,9 @@
  * what it got, hands it out, and goes on to the next slice if it is asked to.
  * The first slice is short; slices get longer while they bring few rows, and
  * shorter when they bring many, so that a LIMIT reads little and a full scan
- * does not take many more steps than there are windows.  A single series has
+ * does not take many more steps than there are windows.  What a slice without
+ * rows tells of where the rows are is used to leap over the gap (the newest
+ * window mostly ends in the future).  A single series has
  * that order by itself, and is gone through row by row.
  *
  * The labels of all series that fit are kept for the duration of the scan:
@@ -40,6 +42,8 @@ typedef struct SortedSeries
 	uint32		sid;
 	Datum	   *values;
 	bool	   *isnull;
+	int64		bound;			/* no rows beyond it, seen from the last slice;
+								 * the slice's far edge if nothing is known */
 } SortedSeries;
 
 typedef struct SortedRow
@@ -103,6 +107,7 @@ keep_series(MsScanState *state, MsSorted *sorted)
 	}
 	s = &sorted->series[sorted->nseries++];
 	s->sid = state->sid;
+	s->bound = sorted->backward ? PG_INT64_MAX : PG_INT64_MIN;
 	s->values = palloc0(sizeof(Datum) * natts);
 	s->isnull = palloc(sizeof(bool) * natts);
 	memcpy(s->isnull, state->template_isnull, sizeof(bool) * natts);
@@ -237,13 +242,56 @@ add_rows(MsScanState *state, MsSorted *sorted, uint32 series, const MsRows *rows
 	sorted->nrows += rows->nrows;
 }
 
+/*
+ * Reads a slice of one series.  Where its chunk has no rows in the slice, it
+ * tells where they begin.
+ */
+static void
+read_slice(MsScanState *state, MsSorted *sorted, uint32 i, int64 lo, int64 hi)
+{
+	SortedSeries *s = &sorted->series[i];
+	MsPart		part;
+	MsRows		rows;
+
+	if (sorted->backward ? s->bound < lo : s->bound >= hi)
+		return;
+	s->bound = sorted->backward ? lo - 1 : hi;
+	if (!ms_cursor_seek(state->cursor, s->sid))
+		return;
+	while (ms_cursor_next_part(state->cursor, &part))
+	{
+		if (part.plain && sorted->backward && part.chunk.tmax < lo)
+			s->bound = part.chunk.tmax;
+		else if (part.plain && !sorted->backward && part.chunk.tmin >= hi)
+			s->bound = part.chunk.tmin;
+		else if (ms_cursor_part_rows(state->cursor, &rows))
+			add_rows(state, sorted, i, &rows);
+	}
+}
+
+/* Leaps over times in which no series has rows. */
+static void
+leap(MsSorted *sorted)
+{
+	int64		edge = sorted->backward ? PG_INT64_MIN : PG_INT64_MAX;
+
+	for (uint32 i = 0; i < sorted->nseries; i++)
+		edge = sorted->backward ? Max(edge, sorted->series[i].bound) :
+			Min(edge, sorted->series[i].bound);
+	if (sorted->nseries == 0)
+		sorted->hi = sorted->lo;
+	else if (sorted->backward)
+		sorted->hi = Min(sorted->hi, edge + 1);
+	else
+		sorted->lo = Max(sorted->lo, edge);
+}
+
 /* Reads and sorts the next slice; false if all times were read. */
 static bool
 next_slice(MsScanState *state, MsSorted *sorted)
 {
 	int64		lo = sorted->lo;
 	int64		hi = sorted->hi;
-	MsRows		rows;
 
 	if (lo >= hi)
 		return false;
@@ -257,10 +305,7 @@ next_slice(MsScanState *state, MsSorted *sorted)
 	for (uint32 i = 0; i < sorted->nseries; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!ms_cursor_seek(state->cursor, sorted->series[i].sid))
-			continue;
-		while (ms_cursor_next(state->cursor, &rows))
-			add_rows(state, sorted, i, &rows);
+		read_slice(state, sorted, i, lo, hi);
 	}
 	if (sorted->nrows > 1)
 	{
@@ -274,6 +319,8 @@ next_slice(MsScanState *state, MsSorted *sorted)
 		sorted->hi = lo;
 	else
 		sorted->lo = hi;
+	if (sorted->nrows == 0)
+		leap(sorted);
 	if (sorted->nrows < FEW_ROWS && sorted->width < PG_INT64_MAX / 4)
 		sorted->width *= 2;
 	else if (sorted->nrows > MANY_ROWS)
