@@ -197,7 +197,7 @@ list_common_locked(MsTable *table, Form_pg_attribute att, LabelCounts *counts, S
 		numbers[i] = Float4GetDatum((float4) list[i].count / counts->looked_at);
 		bytes += label.len;
 	}
-	row->width = att->attlen > 0 ? att->attlen : (int32) (bytes / n) + VARHDRSZ_SHORT;
+	row->width = att->attlen > 0 ? att->attlen : (int32) (bytes / n + VARHDRSZ_SHORT);
 	row->numbers = construct_array(numbers, n, FLOAT4OID, sizeof(float4), true, TYPALIGN_INT);
 	row->values = construct_array(values, n, att->atttypid, att->attlen, att->attbyval,
 								  att->attalign);
