@@ -200,8 +200,8 @@ is(sql('SELECT * FROM t ORDER BY ts, host'), $whole, 'and the table it is of is 
 SKIP:
 {
 	skip 'root may write anywhere', 5 if $> == 0;
-	sql("INSERT INTO t VALUES (now(), 'unwritable', 1)");
 	chmod(0500, $dir);
+	sql("INSERT INTO t VALUES (now(), 'unwritable', 1)");
 	my ($ret, $out, $err) = $node->psql('postgres', 'SELECT memseries.snapshot()');
 	isnt($ret, 0, 'a snapshot that cannot be written fails');
 	like($err, qr/the memseries snapshot failed.*could not create file/s, 'and says why');
