@@ -216,7 +216,7 @@ typedef struct MsPredSet
 	List	   *clauses;		/* what it was made from; borrowed */
 	int			n;
 	MsPred	   *preds;
-	bool		has_labels;
+	bool		needs_labels;	/* some may be on labels */
 	bool		decided;		/* status is the batch's */
 	MsSelection status;
 	bool		mask[MS_BLOCK_ROWS];
@@ -435,7 +435,7 @@ struct MsAggState
 	MsAggReach	reach;
 	bool		partial;
 	bool		uses_labels;	/* somebody looks at them */
-	bool		has_series_exprs;	/* filters or arguments are on them */
+	bool		needs_labels;	/* even once a series' label group is known */
 	bool		has_counters;
 	bool		keys_may_fail;	/* those on labels */
 	int			order;

@@ -244,7 +244,7 @@ find_buckets(Node *node, BucketSearch *search)
 MsKeyKind
 ms_agg_match_key(const MsAggRel *rel, Expr *expr, List **buckets)
 {
-	BucketSearch search = {rel};
+	BucketSearch search = {rel, NIL, false};
 	Bitmapset  *time = NULL;
 
 	if (uses_only(rel, (Node *) expr, rel->label_atts))
@@ -509,10 +509,10 @@ match_args(const MsAggRel *rel, List *args, MsAggMatch *out)
 		case MS_AGG_FIRST:
 		case MS_AGG_LAST:
 			/* their result has the type of the argument: take it as it is stored */
-			if (column_of(rel, (Node *) first) == 0 ||
-				(exprType((Node *) first) != FLOAT8OID && exprType((Node *) first) != FLOAT4OID))
-				return false;
-			/* FALLTHROUGH */
+			return column_of(rel, (Node *) first) != 0 &&
+				(exprType((Node *) first) == FLOAT8OID || exprType((Node *) first) == FLOAT4OID) &&
+				ms_agg_match_column(rel, (Node *) first, &out->att) &&
+				column_of(rel, (Node *) lsecond_node(TargetEntry, args)->expr) == rel->time_att;
 		case MS_AGG_INCREASE:
 		case MS_AGG_RATE:
 		case MS_AGG_DELTA:

@@ -175,14 +175,15 @@ find_columns(MsScanState *scan)
 	}
 }
 
+/* Do conditions or arguments look at labels? */
 static bool
-has_series_exprs(const MsAggState *state)
+needs_labels(const MsAggState *state)
 {
-	if (state->where.has_labels)
+	if (state->where.needs_labels)
 		return true;
 	for (int i = 0; i < state->nfilters; i++)
 	{
-		if (state->filters[i]->has_labels)
+		if (state->filters[i]->needs_labels)
 			return true;
 	}
 	for (int i = 0; i < state->naccs; i++)
@@ -237,7 +238,7 @@ begin_agg(CustomScanState *node, EState *estate, int eflags)
 	ms_accs_init(state, aggs);
 	state->reach = find_reach(state);
 	state->mode = find_mode(state);
-	state->has_series_exprs = has_series_exprs(state);
+	state->needs_labels = needs_labels(state);
 	state->uses_labels |= scan->exprs[MS_EXPR_SAFE] != NIL || scan->exprs[MS_EXPR_LABEL] != NIL;
 	state->group_cxt = AllocSetContextCreate(estate->es_query_cxt, "memseries groups",
 											 ALLOCSET_DEFAULT_SIZES);
@@ -341,7 +342,7 @@ read_label_group(MsAggState *state, int lg)
 		 sid = state->next_series[sid])
 	{
 		scan->sid = sid;
-		if (state->has_series_exprs && !ms_scan_load_labels(scan, sid))
+		if (state->needs_labels && !ms_scan_load_labels(scan, sid))
 			continue;
 		if (ms_cursor_seek(scan->cursor, sid))
 			ms_agg_series(state, lg);

@@ -50,12 +50,14 @@
 #include "exec/agg.h"
 #include "exec/exec.h"
 
-/* About a nanosecond is a tenth of an operator. */
+/* Comparable with those in cost.c: what both do costs the same. */
 #define DECODE_COST		(0.1 * cpu_operator_cost)	/* a value, added up */
-#define SUMMARY_COST	(5.0 * cpu_operator_cost)	/* of a block */
-#define CHUNK_COST		(60.0 * cpu_operator_cost)	/* to find and copy one */
-#define SERIES_COST		(60.0 * cpu_operator_cost)	/* labels and key of one */
-#define GROUP_COST		(10.0 * cpu_operator_cost)	/* per group and aggregate */
+#define SUMMARY_COST	(2.0 * cpu_operator_cost)	/* a value's, of a block */
+#define CHUNK_COST		(10.0 * cpu_operator_cost)	/* find and copy a chunk */
+#define SERIES_COST		(2.0 * cpu_operator_cost)	/* look at labels */
+#define ROW_COST		(0.5 * cpu_tuple_cost)	/* make a row, for conditions */
+#define RUN_COST		(1.0 * cpu_operator_cost)	/* per run of rows and aggregate */
+#define GROUP_COST		(1.0 * cpu_operator_cost)	/* per group and aggregate */
 
 static create_upper_paths_hook_type prev_create_upper_paths_hook = NULL;
 
@@ -330,12 +332,13 @@ reading_cost(Grouping *g, double divisor, double time_sel, double label_sel)
 	cost = series * (SERIES_COST + label_cost.per_tuple) + chunks * CHUNK_COST;
 	cost += blocks * (g->ncolumns + 1) * SUMMARY_COST;
 	if (slow != NIL)
-		cost += samples * (cpu_tuple_cost + row_cost.per_tuple);
+		cost += samples * (ROW_COST + row_cost.per_tuple);
 	if (g->conds.rest != NIL || g->needs_values || !ms_enable_summaries ||
 		run_length < 2 * MS_BLOCK_ROWS)
 		cost += samples * (g->ncolumns + 0.5) * DECODE_COST;
 	/* every run of rows is added to its group */
-	cost += chosen * g->nbuckets * Max(list_length(g->aggs), 1) * 4 * cpu_operator_cost;
+	cost += Min(chosen * g->nbuckets, samples) *
+		Max(list_length(g->aggs), 1) * RUN_COST;
 	return cost / divisor;
 }
 

@@ -74,11 +74,12 @@ ms_preds_init(MsAggState *state, MsPredSet *set, List *clauses)
 				break;
 			case MS_PRED_LABEL:
 				pred->expr = ExecInitQual(list_make1(lfirst(lc)), ps);
-				set->has_labels = true;
+				set->needs_labels = true;
 				break;
 			default:
 				pred->kind = MS_PRED_ROW;
 				pred->expr = ExecInitQual(list_make1(lfirst(lc)), ps);
+				set->needs_labels = true;
 				break;
 		}
 	}
@@ -229,8 +230,8 @@ ms_preds_decide(MsAggState *state, MsPredSet *set, MsBatch *batch)
 
 #define MASK_LOOP(condition) \
 	do { \
-		for (int i = 0; i < n; i++) \
-			mask[i] &= (condition); \
+		for (int row = 0; row < n; row++) \
+			mask[row] &= (condition); \
 	} while (0)
 
 /* Clears the mask where a comparison does not hold. */
@@ -243,7 +244,7 @@ mask_compare(int op, const double *v, double c, bool *mask, int n)
 		{
 			case BTLessStrategyNumber:
 			case MS_OP_NOT_EQUAL:
-				MASK_LOOP(!isnan(v[i]));
+				MASK_LOOP(!isnan(v[row]));
 				return;
 			case BTLessEqualStrategyNumber:
 				return;
@@ -251,30 +252,30 @@ mask_compare(int op, const double *v, double c, bool *mask, int n)
 				memset(mask, false, n);
 				return;
 			default:
-				MASK_LOOP(isnan(v[i]));
+				MASK_LOOP(isnan(v[row]));
 				return;
 		}
 	}
 	switch (op)
 	{
 		case BTLessStrategyNumber:
-			MASK_LOOP(v[i] < c);
+			MASK_LOOP(v[row] < c);
 			return;
 		case BTLessEqualStrategyNumber:
-			MASK_LOOP(v[i] <= c);
+			MASK_LOOP(v[row] <= c);
 			return;
 		case BTEqualStrategyNumber:
-			MASK_LOOP(v[i] == c);
+			MASK_LOOP(v[row] == c);
 			return;
 		case BTGreaterEqualStrategyNumber:
 			/* NaN is above */
-			MASK_LOOP(!(v[i] < c));
+			MASK_LOOP(!(v[row] < c));
 			return;
 		case BTGreaterStrategyNumber:
-			MASK_LOOP(!(v[i] <= c));
+			MASK_LOOP(!(v[row] <= c));
 			return;
 		default:
-			MASK_LOOP(v[i] != c);
+			MASK_LOOP(v[row] != c);
 			return;
 	}
 }
@@ -292,10 +293,10 @@ mask_values(MsAggState *state, const MsPred *pred, MsBatch *batch, int from, int
 		if (column->nulls == NULL)
 			memset(mask, false, n);
 		else
-			MASK_LOOP(column->nulls[from + i]);
+			MASK_LOOP(column->nulls[from + row]);
 	}
 	else if (column->nulls != NULL)
-		MASK_LOOP(!column->nulls[from + i]);
+		MASK_LOOP(!column->nulls[from + row]);
 }
 
 static void
@@ -341,7 +342,7 @@ ms_preds_mask(MsAggState *state, MsPredSet *set, MsBatch *batch, int from, int t
 		{
 			const int64 *times = ms_batch_times(state, batch) + from;
 
-			MASK_LOOP(times[i] >= pred->lo && times[i] < pred->hi);
+			MASK_LOOP(times[row] >= pred->lo && times[row] < pred->hi);
 		}
 	}
 	for (int i = 0; i < set->n; i++)

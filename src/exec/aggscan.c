@@ -473,7 +473,7 @@ ms_agg_series(MsAggState *state, int lg)
 	MsRows		rows;
 
 	state->lg = lg;
-	if (state->has_series_exprs)
+	if (state->needs_labels)
 	{
 		ms_agg_fill_time(state, 0);
 		ms_preds_series(state, &state->where);
