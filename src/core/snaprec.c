@@ -21,7 +21,7 @@
  *				v lsn | v round | v chunk_interval | v retain | v max_series |
  *				v on_full | v on_out_of_range | v nchunks | v nruns |
  *				v nsamples | v nslots | slots
- *				flags: 1 sealed
+ *				flags: 1 sealed, 2 logged
  *		slot	z attnum | 1 role | 1 kind | v flags | 8 missing, with flag 1
  *		series	v sid | v nlabels | labels | v chunk_len | chunk
  *		label	v len + 1 | bytes; or v 0 for none
@@ -39,7 +39,7 @@
 #include "core/snapfmt.h"
 
 #define FLAG_SEALED		0x1
-#define FLAG_LOGGED		2
+#define FLAG_LOGGED		0x2
 #define FLAG_MISSING	0x1
 
 /* A varint of at most "max"; what is larger is malformed. */
