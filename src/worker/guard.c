@@ -3,11 +3,12 @@
  * guard.c
  *	  The guard: restores at the start, takes snapshots, keeps the gate.
  *
- * The guard is the only process that touches snapshot files.  Its life:
+ * Outside recovery the guard is the only process that touches snapshot files
+ * (in recovery it is the startup process: store/redo.c).  Its life:
  *
- *	start		restores what the files hold; then the store is ready, and
- *				whoever waited goes on.  If the store is ready already, the
- *				former guard ended alone, and there is nothing to restore.
+ *	start		restores what the files hold, unless recovery or a former
+ *				guard has; then, once recovery is over, the store is ready,
+ *				and whoever waited goes on.
  *	running		takes a snapshot after each checkpoint has begun (a new redo
  *				pointer), and when memseries.snapshot() asks for one.
  *	stop		on SIGTERM: closes the gate, lets transactions that have
@@ -26,16 +27,16 @@
  * A dead postmaster is treated like SIGTERM: backends notice by themselves,
  * and the files are as good as after an orderly stop.
  *
- * The guard never runs a transaction of its own: a worker that holds up checkpoints
- * until its snapshot is durable must not (its lxid would change), and this
- * one is meant to become that.  The snapshot it reads by is taken bare, see
- * store/snapshot.c.
+ * Checkpoints.  From its start the guard keeps every checkpoint from completing
+ * whose redo point no snapshot covers yet (hold_checkpoints, heartbeat): else WAL
+ * could go that holds what no file does.  Therefore it never runs a transaction of its
+ * own, which would change its lxid; the snapshot it reads by is taken bare, see
+ * store/snapcopy.c.
  *
- * A round that fails is tried again after a while; requests that waited for it
- * are told.  The final snapshot is tried more often, and given up at last: then what
- * was written since the last good one is lost, and the log says so.
- *
- * During recovery, that is on a standby, the guard only restores.
+ * A round that fails is tried again after a while, and the checkpoint waits;
+ * requests that waited for the round are told.  The final snapshot is tried more often.
+ * If that is of no use, the guard gives up with a PANIC: there is then no shutdown
+ * checkpoint, and the next start recovers logged tables from WAL.
  *
  *-------------------------------------------------------------------------
  */
