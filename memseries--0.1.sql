@@ -271,6 +271,12 @@ CREATE FUNCTION memseries.get_tables(
 	OUT runs bigint,
 	OUT run_samples bigint,
 	OUT run_bytes bigint,
+	OUT times_bytes bigint,
+	OUT values_bytes bigint,
+	OUT labels_bytes bigint,
+	OUT index_bytes bigint,
+	OUT headers_bytes bigint,
+	OUT slack_bytes bigint,
 	OUT in_use_bytes bigint,
 	OUT allocated_bytes bigint,
 	OUT gap_bytes bigint,
@@ -302,6 +308,13 @@ COMMENT ON COLUMN memseries.tables.samples
 COMMENT ON COLUMN memseries.tables.runs IS 'batches of samples not yet folded into chunks';
 COMMENT ON COLUMN memseries.tables.run_samples IS 'samples in runs';
 COMMENT ON COLUMN memseries.tables.run_bytes IS 'memory of the runs';
+COMMENT ON COLUMN memseries.tables.times_bytes IS 'times in chunks; regular ones take no bytes of their own';
+COMMENT ON COLUMN memseries.tables.values_bytes IS 'values in chunks';
+COMMENT ON COLUMN memseries.tables.labels_bytes IS 'distinct label values, and which of them a series has';
+COMMENT ON COLUMN memseries.tables.index_bytes IS 'what leads from labels to series and from series to chunks';
+COMMENT ON COLUMN memseries.tables.headers_bytes IS 'headers of chunks and their blocks, windows, columns';
+COMMENT ON COLUMN memseries.tables.slack_bytes
+	IS 'rounding and fragmentation: what in_use_bytes has beyond run_bytes and the purposes before';
 COMMENT ON COLUMN memseries.tables.in_use_bytes IS 'memory taken from the segment';
 COMMENT ON COLUMN memseries.tables.allocated_bytes IS 'memory of that handed out to chunks, labels and the like';
 COMMENT ON COLUMN memseries.tables.gap_bytes IS 'the difference: fragmentation';
@@ -321,6 +334,11 @@ CREATE FUNCTION memseries.get_windows(
 	OUT runs bigint,
 	OUT run_samples bigint,
 	OUT run_bytes bigint,
+	OUT times_bytes bigint,
+	OUT values_bytes bigint,
+	OUT index_bytes bigint,
+	OUT headers_bytes bigint,
+	OUT slack_bytes bigint,
 	OUT in_use_bytes bigint,
 	OUT allocated_bytes bigint,
 	OUT gap_bytes bigint,
@@ -343,6 +361,12 @@ COMMENT ON COLUMN memseries.windows.chunk_bytes IS 'size of the chunks';
 COMMENT ON COLUMN memseries.windows.runs IS 'batches of samples not yet folded into chunks';
 COMMENT ON COLUMN memseries.windows.run_samples IS 'samples in runs';
 COMMENT ON COLUMN memseries.windows.run_bytes IS 'memory of the runs';
+COMMENT ON COLUMN memseries.windows.times_bytes IS 'times in chunks; regular ones take no bytes of their own';
+COMMENT ON COLUMN memseries.windows.values_bytes IS 'values in chunks';
+COMMENT ON COLUMN memseries.windows.index_bytes IS 'what leads from series to chunks';
+COMMENT ON COLUMN memseries.windows.headers_bytes IS 'headers of chunks and their blocks';
+COMMENT ON COLUMN memseries.windows.slack_bytes
+	IS 'rounding and fragmentation: what in_use_bytes has beyond run_bytes and the purposes before';
 COMMENT ON COLUMN memseries.windows.in_use_bytes IS 'memory taken from the segment';
 COMMENT ON COLUMN memseries.windows.allocated_bytes IS 'memory of that handed out';
 COMMENT ON COLUMN memseries.windows.gap_bytes IS 'the difference: fragmentation';
@@ -420,7 +444,10 @@ CREATE FUNCTION memseries.get_memory(
 	OUT gap_bytes bigint,
 	OUT free_bytes bigint,
 	OUT limit_bytes bigint,
-	OUT backed_bytes bigint)
+	OUT backed_bytes bigint,
+	OUT overhead_bytes bigint,
+	OUT runs bigint,
+	OUT run_bytes bigint)
 	RETURNS record
 	AS 'MODULE_PATHNAME', 'ms_get_memory'
 	LANGUAGE C VOLATILE PARALLEL RESTRICTED;
@@ -437,6 +464,10 @@ COMMENT ON COLUMN memseries.memory.free_bytes IS 'memory not taken';
 COMMENT ON COLUMN memseries.memory.limit_bytes IS 'size of the segment, as set by memseries.memory';
 COMMENT ON COLUMN memseries.memory.backed_bytes
 	IS 'what the operating system has given at most: ranges of 2 MB once used and not released since';
+COMMENT ON COLUMN memseries.memory.overhead_bytes
+	IS 'the part of in_use_bytes that is the segment''s own bookkeeping; the rest is in size_classes, and in tables by purpose';
+COMMENT ON COLUMN memseries.memory.runs IS 'batches of samples not yet folded into chunks, of all tables';
+COMMENT ON COLUMN memseries.memory.run_bytes IS 'memory of those runs';
 REVOKE ALL ON memseries.memory FROM PUBLIC;
 GRANT SELECT ON memseries.memory TO pg_monitor;
 

@@ -126,8 +126,8 @@ ms_get_tables(PG_FUNCTION_ARGS)
 		TableName  *name = lfirst(cell);
 		MsConfig	config = settings_of(name->relid);
 		MsTableInfo info;
-		Datum		values[20];
-		bool		nulls[20] = {false};
+		Datum		values[26];
+		bool		nulls[26] = {false};
 		int			i = 0;
 
 		CHECK_FOR_INTERRUPTS();
@@ -147,6 +147,12 @@ ms_get_tables(PG_FUNCTION_ARGS)
 		values[i++] = Int64GetDatum(info.runs);
 		values[i++] = Int64GetDatum(info.run_samples);
 		values[i++] = Int64GetDatum(info.run_bytes);
+		values[i++] = Int64GetDatum(info.purposes.times);
+		values[i++] = Int64GetDatum(info.purposes.values);
+		values[i++] = Int64GetDatum(info.purposes.labels);
+		values[i++] = Int64GetDatum(info.purposes.index);
+		values[i++] = Int64GetDatum(info.purposes.headers);
+		values[i++] = Int64GetDatum(info.purposes.slack);
 		values[i++] = Int64GetDatum(info.in_use_bytes);
 		values[i++] = Int64GetDatum(info.allocated_bytes);
 		values[i++] = Int64GetDatum(info.in_use_bytes - info.allocated_bytes);
@@ -177,8 +183,8 @@ ms_get_windows(PG_FUNCTION_ARGS)
 		for (int w = 0; w < n; w++)
 		{
 			const MsWindowInfo *info = &windows[w];
-			Datum		values[14];
-			bool		nulls[14] = {false};
+			Datum		values[19];
+			bool		nulls[19] = {false};
 			int			i = 0;
 
 			values[i++] = ObjectIdGetDatum(name->relid);
@@ -191,6 +197,11 @@ ms_get_windows(PG_FUNCTION_ARGS)
 			values[i++] = Int64GetDatum(info->runs);
 			values[i++] = Int64GetDatum(info->run_samples);
 			values[i++] = Int64GetDatum(info->run_bytes);
+			values[i++] = Int64GetDatum(info->purposes.times);
+			values[i++] = Int64GetDatum(info->purposes.values);
+			values[i++] = Int64GetDatum(info->purposes.index);
+			values[i++] = Int64GetDatum(info->purposes.headers);
+			values[i++] = Int64GetDatum(info->purposes.slack);
 			values[i++] = Int64GetDatum(info->in_use_bytes);
 			values[i++] = Int64GetDatum(info->allocated_bytes);
 			values[i++] = Int64GetDatum(info->in_use_bytes - info->allocated_bytes);
@@ -411,8 +422,10 @@ ms_get_memory(PG_FUNCTION_ARGS)
 	MsArenaStats stats;
 	uint64		in_use;
 	uint64		allocated;
-	Datum		values[6];
-	bool		nulls[6] = {false};
+	uint64		runs;
+	uint64		run_bytes;
+	Datum		values[9];
+	bool		nulls[9] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -425,6 +438,10 @@ ms_get_memory(PG_FUNCTION_ARGS)
 	values[3] = Int64GetDatum(stats.free);
 	values[4] = Int64GetDatum(stats.limit);
 	values[5] = Int64GetDatum(stats.backed);
+	values[6] = Int64GetDatum(in_use - stats.in_use);
+	ms_stats_runs(&runs, &run_bytes);
+	values[7] = Int64GetDatum(runs);
+	values[8] = Int64GetDatum(run_bytes);
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls));
 }
 

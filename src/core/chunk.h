@@ -94,6 +94,14 @@ typedef struct MsChunk
 	const uint8 *blocks;		/* first block's bytes, within "bytes" */
 } MsChunk;
 
+/* What the bytes of a chunk are for; together they are the chunk's length. */
+typedef struct MsChunkParts
+{
+	uint64		headers;		/* of the chunk and its blocks */
+	uint64		times;
+	uint64		values;
+} MsChunkParts;
+
 /*
  * One block, as a reader sees it.  Filled by the iterator; callers may read
  * the first group of fields.  Points into the chunk's bytes.
@@ -163,6 +171,7 @@ extern Size ms_chunk_concat(const uint8 *a, Size alen,
 /* ---- readers: chunk_read.c ---- */
 
 extern bool ms_chunk_open(MsChunk *c, const uint8 *bytes, Size len);
+extern bool ms_chunk_parts(const uint8 *bytes, Size len, MsChunkParts *parts);
 extern bool ms_chunk_first_block(const MsChunk *c, MsBlockInfo *info);
 extern bool ms_chunk_next_block(const MsChunk *c, MsBlockInfo *info);
 extern bool ms_chunk_block(const MsChunk *c, int i, MsBlockInfo *info);

@@ -350,6 +350,36 @@ ms_chunk_stream(const MsChunk *c, const MsBlockInfo *b, int stream, Size *len)
 	return *len <= avail - start ? b->streams + start : NULL;
 }
 
+/*
+ * Add what the bytes of a chunk are for to *parts; false, with nothing added,
+ * if it is malformed.  Times on a grid take nothing but the headers.
+ */
+bool
+ms_chunk_parts(const uint8 *bytes, Size len, MsChunkParts *parts)
+{
+	MsChunk		c;
+	MsBlockInfo b;
+	uint64		times = 0;
+	uint64		values = 0;
+	bool		more;
+
+	if (!ms_chunk_open(&c, bytes, len))
+		return false;
+	for (more = ms_chunk_first_stored(&c, &b); more; more = ms_chunk_next_stored(&c, &b))
+	{
+		Size		time_len = 0;
+
+		if ((b.head & BLOCK_IRREGULAR) && ms_chunk_stream(&c, &b, 0, &time_len) == NULL)
+			return false;
+		times += time_len;
+		values += (uint64) (b.end - b.streams) - time_len;
+	}
+	parts->times += times;
+	parts->values += values;
+	parts->headers += len - times - values;
+	return true;
+}
+
 /* The time grid of a stored block. */
 static void
 get_grid(const MsBlockInfo *b, MsTimeGrid *grid)

@@ -279,6 +279,15 @@ ms_hash_free(MsArena *a, MsGroup *g, MsHashIndex *h)
 	memset(h, 0, sizeof(*h));
 }
 
+/* Bytes allocated from the arena for the index.  O(segments). */
+Size
+ms_hash_allocated(const MsArena *a, const MsHashIndex *h)
+{
+	if (h->long_slots != 0)
+		return ms_size_units((Size) h->nslots * sizeof(Slot)) * MS_UNIT;
+	return ms_vec_allocated(a, &h->short_slots);
+}
+
 /* Do the entries lie where a search finds them?  *why is set if not. */
 bool
 ms_hash_is_valid(const MsArena *a, const MsHashIndex *h, const char **why)

@@ -49,6 +49,7 @@ extern void ms_hash_insert(MsArena *a, MsHashIndex *h, uint32 hash,
 extern void ms_hash_remove(MsArena *a, MsHashIndex *h, uint32 hash,
 						   uint32 number);
 extern void ms_hash_free(MsArena *a, MsGroup *g, MsHashIndex *h);
+extern Size ms_hash_allocated(const MsArena *a, const MsHashIndex *h);
 extern bool ms_hash_is_valid(const MsArena *a, const MsHashIndex *h,
 							 const char **why);
 

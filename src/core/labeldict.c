@@ -165,6 +165,13 @@ rehash_value(const void *arg, uint32 i)
 	return dict_hash(entry_bytes(r->a, e), e->len);
 }
 
+/* What a value's own object takes in the arena, 0 if it has none. */
+static inline uint64
+object_bytes(const MsLabelEntry *e)
+{
+	return e->len > INLINE_BYTES ? ms_size_units(e->len) * MS_UNIT : 0;
+}
+
 /* A new value, used once.  0, with nothing changed, if memory is full. */
 static uint32
 dict_add(MsArena *a, MsGroup *g, MsLabelDict *d, const uint8 *bytes,
@@ -202,6 +209,7 @@ dict_add(MsArena *a, MsGroup *g, MsLabelDict *d, const uint8 *bytes,
 	e->ref = ref;
 	e->refs = 1;
 	e->len = (uint16) len;
+	d->bytes += object_bytes(e);
 	ms_hash_insert(a, &d->index, hash, code - 1);
 	d->count++;
 	return code;
@@ -246,6 +254,7 @@ ms_dict_unuse(MsArena *a, MsGroup *g, MsLabelDict *d, uint32 code)
 		return;
 
 	ms_hash_remove(a, &d->index, dict_hash(entry_bytes(a, e), e->len), code - 1);
+	d->bytes -= object_bytes(e);
 	if (e->len > INLINE_BYTES)
 		ms_arena_free(a, g, e->ref, e->len);
 	e->len = 0;
@@ -313,6 +322,7 @@ ms_dict_is_valid(const MsArena *a, const MsLabelDict *d, uint64 uses,
 				 const char **why)
 {
 	uint32		nfree = 0;
+	uint64		bytes = 0;
 	uint32		code;
 
 	if (!ms_hash_is_valid(a, &d->index, why))
@@ -334,7 +344,11 @@ ms_dict_is_valid(const MsArena *a, const MsLabelDict *d, uint64 uses,
 		if (e->refs > uses)
 			return false;
 		uses -= e->refs;
+		bytes += object_bytes(e);
 	}
+	*why = "the bytes of label values are counted wrongly";
+	if (d->bytes != bytes)
+		return false;
 	*why = "label values are used less often than series use them";
 	if (uses != 0)
 		return false;

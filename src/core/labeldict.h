@@ -53,6 +53,8 @@ typedef struct MsLabelDict
 	uint32		count;			/* values held */
 	uint32		limit;			/* highest code ever given out */
 	uint32		free;			/* first code to use again, or 0 */
+	uint64		bytes;			/* of values that are objects of their own,
+								 * each rounded up to MS_UNIT */
 } MsLabelDict;
 
 /* What a rehash callback of ours gets. */

@@ -394,6 +394,20 @@ ms_series_free(MsArena *a, MsGroup *g, MsSeriesTable *st)
 	memset(st, 0, sizeof(*st));
 }
 
+/*
+ * What the table has allocated, in bytes: for label values and the codes of
+ * series, and for the indexes that find them.  O(segments).  Needs the table's
+ * lock, shared.
+ */
+void
+ms_series_bytes(const MsArena *a, const MsSeriesTable *st, uint64 *labels,
+				uint64 *index)
+{
+	*labels = st->dict.bytes + ms_vec_allocated(a, &st->dict.values) +
+		ms_vec_allocated(a, &st->tuples);
+	*index = ms_hash_allocated(a, &st->dict.index) + ms_hash_allocated(a, &st->index);
+}
+
 /* A series' codes exist, and the missing ones come last.  Adds its uses. */
 static bool
 tuple_is_valid(const MsSeriesTable *st, const MsTuple *t, uint64 *uses,

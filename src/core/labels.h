@@ -79,6 +79,8 @@ extern int	ms_series_codes(const MsArena *a, const MsSeriesTable *st,
 extern void ms_label_of_code(const MsArena *a, const MsSeriesTable *st,
 							 uint32 code, MsLabelValue *out);
 extern void ms_series_free(MsArena *a, MsGroup *g, MsSeriesTable *st);
+extern void ms_series_bytes(const MsArena *a, const MsSeriesTable *st,
+							uint64 *labels, uint64 *index);
 extern bool ms_series_is_valid(const MsArena *a, const MsSeriesTable *st,
 							   const char **why);
 

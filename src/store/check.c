@@ -59,6 +59,7 @@ typedef struct Recount
 {
 	uint64		chunks;
 	uint64		chunk_bytes;
+	MsChunkParts parts;
 	uint64		samples;
 	uint64		pieces;			/* linked to entries */
 	uint64		runs;
@@ -102,6 +103,7 @@ count_entry(const MsTable *table, const MsWindow *window, uint32 sid,
 		else
 		{
 			count->samples += chunk.nrows;
+			(void) ms_chunk_parts(stored->data, stored->len, &count->parts);
 			if (chunk.tmin < window->start || chunk.tmax >= window->end)
 				problem(problems, "window of %s, series %u: the chunk reaches outside the window",
 						timestamptz_to_str(window->start), sid);
@@ -174,6 +176,8 @@ check_window_locked(MsTable *table, MsWindow *window, Recount *count, Problems *
 
 	compare(problems, window, "chunks", window->nchunks, count->chunks);
 	compare(problems, window, "chunk bytes", window->chunk_bytes, count->chunk_bytes);
+	compare(problems, window, "bytes of times", window->chunk_times, count->parts.times);
+	compare(problems, window, "bytes of values", window->chunk_values, count->parts.values);
 	compare(problems, window, "samples", window->nsamples, count->samples);
 	compare(problems, window, "runs", window->nruns, count->runs);
 	compare(problems, window, "run bytes", window->run_bytes, count->run_bytes);

@@ -457,6 +457,21 @@ ms_chunk_store(MsWindow *window, const uint8 *data, uint32 len, uint32 nrows, bo
 	return ref;
 }
 
+/* Counts a chunk that comes to a window, or (sign -1) goes. */
+static void
+count_chunk(MsWindow *window, const MsStored *stored, int sign)
+{
+	MsChunkParts parts = {0};
+
+	/* a malformed one was reported when it was made or read */
+	(void) ms_chunk_parts(stored->data, stored->len, &parts);
+	window->nchunks += sign;
+	window->chunk_bytes += sign * (int64) MS_STORED_SIZE(stored->len);
+	window->chunk_times += sign * (int64) parts.times;
+	window->chunk_values += sign * (int64) parts.values;
+	window->nsamples += sign * (int64) stored->nrows;
+}
+
 /* See foldwork.h. */
 void
 ms_chunk_switch_locked(MsWindow *window, MsEntry *entry, MsRef new_chunk)
@@ -467,20 +482,12 @@ ms_chunk_switch_locked(MsWindow *window, MsEntry *entry, MsRef new_chunk)
 	{
 		MsStored   *old = ms_ptr(arena, entry->chunk);
 
-		window->nchunks--;
-		window->chunk_bytes -= MS_STORED_SIZE(old->len);
-		window->nsamples -= old->nrows;
+		count_chunk(window, old, -1);
 		ms_arena_free(arena, &window->group, entry->chunk, MS_STORED_SIZE(old->len));
 	}
 	entry->chunk = new_chunk;
 	if (new_chunk != 0)
-	{
-		MsStored   *stored = ms_ptr(arena, new_chunk);
-
-		window->nchunks++;
-		window->chunk_bytes += MS_STORED_SIZE(stored->len);
-		window->nsamples += stored->nrows;
-	}
+		count_chunk(window, ms_ptr(arena, new_chunk), 1);
 }
 
 /* What a chunk cannot hold stays in its runs: readable, but large and slow.  Say so once. */

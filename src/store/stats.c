@@ -52,6 +52,38 @@ release_table(MsTable *table)
 	ms_unlock(ms_store->directory);
 }
 
+static inline uint64
+rounded(Size size)
+{
+	return ms_size_units(size) * MS_UNIT;
+}
+
+/* What a table's own memory, without its windows', is for. */
+static void
+table_purposes(const MsTable *table, MsPurposes *p)
+{
+	ms_series_bytes(ms_store->arena, &table->series, &p->labels, &p->index);
+	p->headers = rounded(sizeof(MsSlot) * table->nslots) +
+		rounded(sizeof(MsRef) * table->windows_cap) +
+		rounded(sizeof(MsWindow)) * table->nwindows;
+}
+
+/* What a window's memory is for, but for its runs. */
+static void
+add_window_purposes(const MsWindow *window, MsPurposes *p)
+{
+	p->times += window->chunk_times;
+	p->values += window->chunk_values;
+	p->headers += window->chunk_bytes - window->chunk_times - window->chunk_values;
+	p->index += ms_vec_allocated(ms_store->arena, &window->index);
+}
+
+static uint64
+sum_of(const MsPurposes *p)
+{
+	return p->times + p->values + p->labels + p->index + p->headers;
+}
+
 /* See stats.h. */
 bool
 ms_stats_table(const MsTableKey *key, MsTableInfo *info)
@@ -68,6 +100,7 @@ ms_stats_table(const MsTableKey *key, MsTableInfo *info)
 	info->windows = table->nwindows;
 	info->skipped_samples = table->skipped_samples;
 	info->expired_windows = table->expired_windows;
+	table_purposes(table, &info->purposes);
 	info->in_use_bytes = ms_group_in_use(arena, &table->group);
 	info->allocated_bytes = ms_group_allocated(arena, &table->group);
 	for (int i = 0; i < table->nwindows; i++)
@@ -82,11 +115,32 @@ ms_stats_table(const MsTableKey *key, MsTableInfo *info)
 		info->runs += window->nruns;
 		info->run_samples += window->run_samples;
 		info->run_bytes += window->run_bytes;
+		add_window_purposes(window, &info->purposes);
 		info->in_use_bytes += ms_group_in_use(arena, &window->group);
 		info->allocated_bytes += ms_group_allocated(arena, &window->group);
 	}
 	release_table(table);
+	info->purposes.slack = info->in_use_bytes - info->run_bytes - sum_of(&info->purposes);
 	return true;
+}
+
+/* See stats.h. */
+void
+ms_stats_runs(uint64 *runs, uint64 *bytes)
+{
+	*runs = *bytes = 0;
+	ms_lock_shared(ms_store->directory, MS_RANK_DIRECTORY);
+	for (int i = 0; i < ms_store->max_tables; i++)
+	{
+		const MsTable *table = &ms_store->tables[i];
+
+		if (table->in_use)
+		{
+			*runs += table->nruns;
+			*bytes += table->run_bytes;
+		}
+	}
+	ms_unlock(ms_store->directory);
 }
 
 static void
@@ -102,8 +156,11 @@ copy_window(MsWindow *window, MsWindowInfo *info)
 	info->chunk_bytes = window->chunk_bytes;
 	info->run_samples = window->run_samples;
 	info->run_bytes = window->run_bytes;
+	memset(&info->purposes, 0, sizeof(info->purposes));
+	add_window_purposes(window, &info->purposes);
 	info->in_use_bytes = ms_group_in_use(ms_store->arena, &window->group);
 	info->allocated_bytes = ms_group_allocated(ms_store->arena, &window->group);
+	info->purposes.slack = info->in_use_bytes - info->run_bytes - sum_of(&info->purposes);
 }
 
 /* See stats.h.  Memory is got between two looks; if windows were added meanwhile, once more. */

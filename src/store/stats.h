@@ -10,6 +10,17 @@
 
 #include "store/table.h"
 
+/* What memory is for.  Together with the bytes of runs they are in_use_bytes. */
+typedef struct MsPurposes
+{
+	uint64		times;			/* in chunks, as far as headers do not say */
+	uint64		values;			/* in chunks */
+	uint64		labels;			/* label values and the codes of series */
+	uint64		index;			/* from labels to series, and to chunks */
+	uint64		headers;		/* of chunks, windows, slots */
+	uint64		slack;			/* rounding and fragmentation */
+} MsPurposes;
+
 /* Samples count as stored: runs as if visible, overwritten and deleted ones until they are folded. */
 typedef struct MsTableInfo
 {
@@ -23,6 +34,7 @@ typedef struct MsTableInfo
 	uint64		runs;
 	uint64		run_samples;
 	uint64		run_bytes;
+	MsPurposes	purposes;
 	uint64		in_use_bytes;	/* of the arena's pages */
 	uint64		allocated_bytes;
 	uint64		skipped_samples;
@@ -41,6 +53,7 @@ typedef struct MsWindowInfo
 	uint64		chunk_bytes;
 	uint64		run_samples;
 	uint64		run_bytes;
+	MsPurposes	purposes;
 	uint64		in_use_bytes;
 	uint64		allocated_bytes;
 } MsWindowInfo;
@@ -60,6 +73,9 @@ typedef struct MsSeriesInfo
  * one.  Needs no lock on the relation; takes directory and table lock shared.
  */
 extern bool ms_stats_table(const MsTableKey *key, MsTableInfo *info);
+
+/* Runs of all tables and the memory they take.  Takes directory shared, table locks not at all: figures of the moment. */
+extern void ms_stats_runs(uint64 *runs, uint64 *bytes);
 
 /* All windows, oldest first, palloc'd; returns their number.  As above. */
 extern int	ms_stats_windows(const MsTableKey *key, MsWindowInfo **windows);

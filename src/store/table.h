@@ -102,7 +102,9 @@ typedef struct MsWindow
 	uint32		nchunks;
 	uint64		run_bytes;		/* memory of the runs */
 	uint64		run_samples;
-	uint64		chunk_bytes;	/* MsStored bytes of the chunks */
+	uint64		chunk_bytes;	/* MsStored bytes of the chunks... */
+	uint64		chunk_times;	/* ...of which for times... */
+	uint64		chunk_values;	/* ...and for values */
 	uint64		nsamples;		/* rows in chunks */
 	bool		sealed;
 	uint64		version;		/* raised with every change of what a snapshot holds */

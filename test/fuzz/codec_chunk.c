@@ -159,6 +159,7 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	MsBlockInfo b;
 	bool		more;
 	bool		valid;
+	MsChunkParts parts;
 	bool		decoded;
 
 	if (work == NULL)
@@ -168,6 +169,12 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	}
 
 	valid = ms_chunk_validate(data, size, work);
+
+	/* What its bytes are for can be told of every chunk that opens; the parts are the whole. */
+	memset(&parts, 0, sizeof(parts));
+	must(ms_chunk_parts(data, size, &parts) ?
+		 parts.headers + parts.times + parts.values == size :
+		 !valid && parts.headers + parts.times + parts.values == 0);
 	if (!ms_chunk_open(&c, data, size))
 	{
 		must(!valid);
