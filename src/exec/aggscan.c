@@ -403,25 +403,22 @@ edge_block(MsAggState *state, const MsChunk *chunk, MsBlockInfo *found)
 	return any;
 }
 
-/* Adds the first or last row of a chunk that is in range; false if there is none. */
+/* Adds the first or last row of a block that is in range; false if there is none. */
 static bool
-add_chunk_edge(MsAggState *state, const MsChunk *chunk)
+add_block_edge(MsAggState *state, const MsChunk *chunk, const MsBlockInfo *block)
 {
 	MsCursorStats *stats = ms_cursor_stats(state->scan.cursor);
 	MsBatch    *batch = &state->batch;
-	MsBlockInfo block;
 	int			row;
 
-	if (!edge_block(state, chunk, &block))
-		return false;
-	begin_batch(state, batch, block.nrows);
+	begin_batch(state, batch, block->nrows);
 	batch->chunk = chunk;
-	batch->block = &block;
+	batch->block = block;
 	if (state->reach == MS_REACH_FIRST)
-		row = block.tmin >= state->scan.lo ? 0 :
+		row = block->tmin >= state->scan.lo ? 0 :
 			lower_bound(ms_batch_times(state, batch), batch->n, state->scan.lo);
 	else
-		row = block.tmax < state->scan.hi ? batch->n - 1 :
+		row = block->tmax < state->scan.hi ? batch->n - 1 :
 			lower_bound(ms_batch_times(state, batch), batch->n, state->scan.hi) - 1;
 	if (row < 0 || row >= batch->n)
 		return false;
@@ -432,7 +429,7 @@ add_chunk_edge(MsAggState *state, const MsChunk *chunk)
 	/* a single time that the header tells needs no decoding */
 	if (batch->times == NULL && (row == 0 || row == batch->n - 1))
 	{
-		batch->time_room[row] = row == 0 ? block.tmin : block.tmax;
+		batch->time_room[row] = row == 0 ? block->tmin : block->tmax;
 		batch->times = batch->time_room;
 	}
 	add_one_row(state, batch, row, batch->times[row]);
@@ -442,6 +439,20 @@ add_chunk_edge(MsAggState *state, const MsChunk *chunk)
 		stats->blocks_summarized++;
 	stats->samples_read++;
 	return true;
+}
+
+/* The same, of a chunk. */
+static bool
+add_chunk_edge(MsAggState *state, const MsChunk *chunk)
+{
+	MsBlockInfo block;
+	bool		added;
+
+	if (!edge_block(state, chunk, &block))
+		return false;
+	added = add_block_edge(state, chunk, &block);
+	state->batch.block = NULL;	/* it was ours */
+	return added;
 }
 
 static bool
