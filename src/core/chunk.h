@@ -187,4 +187,9 @@ extern bool ms_chunk_decode(const MsChunk *c, const bool *need,
 extern bool ms_chunk_validate(const uint8 *bytes, Size len,
 							  MsCodecWork *work);
 
+/* ---- copying: chunk_copy.c ---- */
+
+extern void ms_chunk_copy(uint8 *dst, const uint8 *bytes, Size len,
+						  const bool *need, int nneed, int64 lo, int64 hi);
+
 #endif							/* MS_CHUNK_H */

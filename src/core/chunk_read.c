@@ -235,6 +235,16 @@ parse_header(MsChunk *c)
 	return true;
 }
 
+/* Read the chunk's header, and no more: for walking over it. */
+bool
+ms_chunk_open_header(MsChunk *c, const uint8 *bytes, Size len)
+{
+	memset(c, 0, sizeof(*c));
+	c->bytes = bytes;
+	c->len = len;
+	return parse_header(c);
+}
+
 /*
  * Open the chunk that the given bytes are.  False if they are malformed; what
  * the streams hold is not looked at.  The bytes are borrowed for as long as

@@ -292,50 +292,18 @@ sum_fast(const double *v, int n)
 	return a[0] + a[1] + rest;
 }
 
-/* sum_fast from `sum` on, or what one by one gives if it is not finite. */
-static double
-sum_onto(double sum, const double *v, int n)
-{
-	double		more = sum_fast(v, n);
-	double		result = sum + more;
-
-	if (likely(isfinite(result)))
-		return result;
-	return sum_slowly(sum, v, n);
-}
-
-/* Smallest and largest of n > 0 values in PostgreSQL's order. */
+/*
+ * Smallest and largest of n > 0 values in PostgreSQL's order.  sum is theirs, in
+ * any order: NaN if some of them are.
+ */
 static void
-find_range(const double *v, int n, double *min, double *max)
+find_range(const double *v, int n, double sum, double *min, double *max)
 {
-	double		lo[4];
-	double		hi[4];
-	bool		nan = false;
+	double		lo[4] = {v[0], v[0], v[0], v[0]};
+	double		hi[4] = {v[0], v[0], v[0], v[0]};
 	int			i;
 
-	for (int k = 0; k < 4; k++)
-	{
-		lo[k] = get_float8_infinity();
-		hi[k] = -get_float8_infinity();
-	}
-	for (i = 0; i + 4 <= n; i += 4)
-	{
-		for (int k = 0; k < 4; k++)
-		{
-			double		x = v[i + k];
-
-			lo[k] = x < lo[k] ? x : lo[k];
-			hi[k] = x > hi[k] ? x : hi[k];
-			nan |= x != x;
-		}
-	}
-	for (; i < n; i++)
-	{
-		lo[0] = v[i] < lo[0] ? v[i] : lo[0];
-		hi[0] = v[i] > hi[0] ? v[i] : hi[0];
-		nan |= v[i] != v[i];
-	}
-	if (unlikely(nan))
+	if (unlikely(isnan(sum)))
 	{
 		*min = *max = v[0];
 		for (i = 1; i < n; i++)
@@ -344,6 +312,22 @@ find_range(const double *v, int n, double *min, double *max)
 			*max = float8_gt(*max, v[i]) ? *max : v[i];
 		}
 		return;
+	}
+	for (i = 0; i + 4 <= n; i += 4)
+	{
+		lo[0] = v[i] < lo[0] ? v[i] : lo[0];
+		lo[1] = v[i + 1] < lo[1] ? v[i + 1] : lo[1];
+		lo[2] = v[i + 2] < lo[2] ? v[i + 2] : lo[2];
+		lo[3] = v[i + 3] < lo[3] ? v[i + 3] : lo[3];
+		hi[0] = v[i] > hi[0] ? v[i] : hi[0];
+		hi[1] = v[i + 1] > hi[1] ? v[i + 1] : hi[1];
+		hi[2] = v[i + 2] > hi[2] ? v[i + 2] : hi[2];
+		hi[3] = v[i + 3] > hi[3] ? v[i + 3] : hi[3];
+	}
+	for (; i < n; i++)
+	{
+		lo[0] = v[i] < lo[0] ? v[i] : lo[0];
+		hi[0] = v[i] > hi[0] ? v[i] : hi[0];
 	}
 	*min = Min(Min(lo[0], lo[1]), Min(lo[2], lo[3]));
 	*max = Max(Max(hi[0], hi[1]), Max(hi[2], hi[3]));
@@ -410,24 +394,33 @@ combine_squares(MsValueStats *stats, int n, double sum, double squares)
 static void
 add_values(MsValueStats *stats, int want, const double *v, int n)
 {
+	double		sum;
+
 	if (n == 0)
 		return;
+	if (want == MS_WANT_COUNT)
+	{
+		stats->n += n;
+		return;
+	}
+	sum = sum_fast(v, n);
 	if (want & MS_WANT_RANGE)
 	{
 		double		min;
 		double		max;
 
-		find_range(v, n, &min, &max);
+		find_range(v, n, sum, &min, &max);
 		widen_range(stats, min, max);
 	}
 	if (want & MS_WANT_SQUARES)
 	{
-		double		sum = sum_onto(0, v, n);
-
+		if (!isfinite(sum))
+			sum = sum_slowly(0, v, n);
 		combine_squares(stats, n, sum, find_squares(v, n, sum));
 	}
 	if (want & MS_WANT_SUM)
-		stats->sum = sum_onto(stats->sum, v, n);
+		stats->sum = isfinite(sum) && isfinite(stats->sum + sum) ? stats->sum + sum :
+			sum_slowly(stats->sum, v, n);
 	stats->n += n;
 }
 
@@ -811,8 +804,9 @@ moments_result(const MsAggOutput *out, const MsValueStats *stats, bool *isnull)
 	bool		samp = out->kind == MS_AGG_VAR_SAMP || out->kind == MS_AGG_STDDEV_SAMP;
 	double		result;
 
+	/* averages and variances of the same values share one final state above */
 	if (out->partial)
-		return moments_datum(stats, out->kind != MS_AGG_AVG);
+		return moments_datum(stats, (out->acc->want & MS_WANT_SQUARES) != 0);
 	*isnull = stats->n <= (samp ? 1 : 0);
 	if (*isnull)
 		return (Datum) 0;

@@ -264,9 +264,9 @@ ms_cursor_labels(MsCursor *cursor, uint32 sid, const MsLabelValue **labels, int 
 	return true;
 }
 
-/* Copies bytes to the end of the cursor's buffer; returns their offset. */
+/* Room for len bytes at the end of the cursor's buffer; returns its offset. */
 static Size
-copy_bytes(MsCursor *cursor, const void *data, Size len)
+reserve_bytes(MsCursor *cursor, Size len)
 {
 	Size		at = cursor->bytes_used;
 
@@ -275,7 +275,6 @@ copy_bytes(MsCursor *cursor, const void *data, Size len)
 		cursor->bytes_cap = Max(cursor->bytes_cap * 2, at + len);
 		cursor->bytes = repalloc_huge(cursor->bytes, cursor->bytes_cap);
 	}
-	memcpy(cursor->bytes + at, data, len);
 	cursor->bytes_used = at + MAXALIGN(len);
 	return at;
 }
@@ -284,6 +283,7 @@ static void
 copy_piece(MsCursor *cursor, const MsPiece *piece, const MsRun *run)
 {
 	MsPieceBytes *copy;
+	Size		at;
 
 	if (cursor->npieces == cursor->pieces_cap)
 	{
@@ -296,7 +296,9 @@ copy_piece(MsCursor *cursor, const MsPiece *piece, const MsRun *run)
 	copy->seq = run->seq;
 	copy->kind = piece->kind;
 	copy->len = piece->len;
-	copy->data = (const uint8 *) copy_bytes(cursor, piece->data, piece->len);
+	at = reserve_bytes(cursor, piece->len);
+	memcpy(cursor->bytes + at, piece->data, piece->len);
+	copy->data = (const uint8 *) at;
 }
 
 /* Copies what one window holds of the series.  Caller holds table->lock. */
@@ -315,8 +317,10 @@ copy_window(MsCursor *cursor, const MsWindow *window)
 	{
 		MsStored   *stored = ms_ptr(arena, entry->chunk);
 
-		fragment.chunk_at = copy_bytes(cursor, stored->data, stored->len);
+		fragment.chunk_at = reserve_bytes(cursor, stored->len);
 		fragment.chunk_len = stored->len;
+		ms_chunk_copy((uint8 *) cursor->bytes + fragment.chunk_at, stored->data, stored->len,
+					  cursor->need, cursor->nvalues, cursor->lo, cursor->hi);
 	}
 	fragment.first_piece = cursor->npieces;
 	for (MsRef ref = entry->pieces; ref != 0;)
