@@ -172,6 +172,8 @@ extern Size ms_chunk_concat(const uint8 *a, Size alen,
 
 extern bool ms_chunk_open(MsChunk *c, const uint8 *bytes, Size len);
 extern bool ms_chunk_parts(const uint8 *bytes, Size len, MsChunkParts *parts);
+extern bool ms_chunk_open_header(MsChunk *c, const uint8 *bytes, Size len);
+extern bool ms_chunk_is_last(const MsChunk *c, const MsBlockInfo *b);
 extern bool ms_chunk_first_block(const MsChunk *c, MsBlockInfo *info);
 extern bool ms_chunk_next_block(const MsChunk *c, MsBlockInfo *info);
 extern bool ms_chunk_block(const MsChunk *c, int i, MsBlockInfo *info);
@@ -189,7 +191,7 @@ extern bool ms_chunk_validate(const uint8 *bytes, Size len,
 
 /* ---- copying: chunk_copy.c ---- */
 
-extern void ms_chunk_copy(uint8 *dst, const uint8 *bytes, Size len,
+extern void ms_chunk_copy(uint8 *dst, const uint8 *bytes, Size len, int nrows,
 						  const bool *need, int nneed, int64 lo, int64 hi);
 
 #endif							/* MS_CHUNK_H */

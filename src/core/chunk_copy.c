@@ -17,8 +17,11 @@
 
 #include "core/chunk_layout.h"
 
-/* Shorter ones are copied whole: looking costs more than it saves. */
-#define MIN_LEN		512
+/*
+ * With smaller blocks the chunk is copied whole: to go from header to header in
+ * cold memory waits longer than reading all of it in order takes.
+ */
+#define MIN_BLOCK	3072
 
 /* Copies [from, to) of the chunk to the same place in dst. */
 static inline void
@@ -58,19 +61,19 @@ copy_streams(const MsChunk *c, const MsBlockInfo *b, const bool *need, int nneed
 }
 
 /*
- * Copy of a chunk what is needed to read the columns of `need` (others than
- * the first nneed are not) in blocks that have times in [lo, hi), and all
- * block headers.  dst has room for len bytes.
+ * Copy of a chunk of nrows rows what is needed to read the columns of `need`
+ * (others than the first nneed are not) in blocks that have times in [lo, hi),
+ * and all block headers.  dst has room for len bytes.
  */
 void
-ms_chunk_copy(uint8 *dst, const uint8 *bytes, Size len, const bool *need, int nneed,
-			  int64 lo, int64 hi)
+ms_chunk_copy(uint8 *dst, const uint8 *bytes, Size len, int nrows,
+			  const bool *need, int nneed, int64 lo, int64 hi)
 {
 	MsChunk		c;
 	MsBlockInfo b;
 	const uint8 *copied = bytes;
 
-	if (len < MIN_LEN || !ms_chunk_open_header(&c, bytes, len) ||
+	if (len / MIN_BLOCK * MS_BLOCK_ROWS < (Size) nrows || !ms_chunk_open_header(&c, bytes, len) ||
 		!ms_chunk_first_stored(&c, &b))
 	{
 		memcpy(dst, bytes, len);

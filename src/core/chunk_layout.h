@@ -113,7 +113,6 @@ block_is_complete(const MsBlockInfo *b)
 	return b->stored_nrows >= MS_BLOCK_ROWS;
 }
 
-extern bool ms_chunk_open_header(MsChunk *c, const uint8 *bytes, Size len);
 extern bool ms_chunk_first_stored(const MsChunk *c, MsBlockInfo *b);
 extern bool ms_chunk_next_stored(const MsChunk *c, MsBlockInfo *b);
 extern const uint8 *ms_chunk_stream(const MsChunk *c, const MsBlockInfo *b,

@@ -235,7 +235,12 @@ parse_header(MsChunk *c)
 	return true;
 }
 
-/* Read the chunk's header, and no more: for walking over it. */
+/*
+ * Open the chunk without looking at its blocks: nrows, nblocks and tmax are 0,
+ * and ms_chunk_first_block and ms_chunk_next_block may find blocks malformed.
+ * A walk over them has come to the chunk's end if ms_chunk_is_last says so of
+ * the last one it found.
+ */
 bool
 ms_chunk_open_header(MsChunk *c, const uint8 *bytes, Size len)
 {
@@ -275,6 +280,14 @@ ms_chunk_open(MsChunk *c, const uint8 *bytes, Size len)
 	}
 	c->nrows = (int) nrows;
 	return b.end == bytes + len;
+}
+
+/* Does the chunk end with this block? */
+bool
+ms_chunk_is_last(const MsChunk *c, const MsBlockInfo *b)
+{
+	return (b->head & BLOCK_LAST) && b->end == c->bytes + c->len &&
+		b->slice + b->nrows == b->stored_nrows;
 }
 
 /*

@@ -51,13 +51,14 @@
 #include "exec/exec.h"
 
 /* Comparable with those in cost.c: what both do costs the same. */
-#define DECODE_COST		(0.1 * cpu_operator_cost)	/* a value, added up */
+#define DECODE_COST		(0.06 * cpu_operator_cost)	/* a value, added up */
 #define SUMMARY_COST	(2.0 * cpu_operator_cost)	/* a value's, of a block */
 #define CHUNK_COST		(10.0 * cpu_operator_cost)	/* find and copy a chunk */
 #define SERIES_COST		(2.0 * cpu_operator_cost)	/* look at labels */
 #define ROW_COST		(0.5 * cpu_tuple_cost)	/* make a row, for conditions */
 #define RUN_COST		(1.0 * cpu_operator_cost)	/* per run of rows and aggregate */
 #define GROUP_COST		(1.0 * cpu_operator_cost)	/* per group and aggregate */
+#define PARTIAL_COST	(20.0 * cpu_operator_cost)	/* a partial state, made, sent and combined */
 
 static create_upper_paths_hook_type prev_create_upper_paths_hook = NULL;
 
@@ -475,6 +476,7 @@ add_parallel_path(Grouping *g, RelOptInfo *grouped_rel, GroupPathExtraData *extr
 	/* a group may come from every process, unless it has a single series */
 	rows = clamp_row_est(Min(g->groups, g->rel->rows / divisor));
 	set_cost(cpath, &partial, reading_cost(&partial, divisor, time_sel, label_sel), rows, NIL);
+	cpath->path.total_cost += rows * list_length(partial.aggs) * PARTIAL_COST;
 	rows *= workers + 1;
 	gather = (Path *) create_gather_path(root, partial_rel, (Path *) cpath,
 										 partial_rel->reltarget, NULL, &rows);

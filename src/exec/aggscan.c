@@ -323,30 +323,32 @@ static void
 add_chunk(MsAggState *state, const MsChunk *chunk)
 {
 	MsCursorStats *stats = ms_cursor_stats(state->scan.cursor);
-	MsBlockInfo block;
-	MsBlockInfo next;
+	MsBlockInfo blocks[2];
+	MsBlockInfo *block = &blocks[0];
+	MsBlockInfo *next = &blocks[1];
 	bool		more;
 
-	if (chunk->tmax < state->scan.lo)
-	{
-		state->seen_below = Max(state->seen_below, chunk->tmax);
-		stats->blocks_skipped += chunk->nblocks;
-		stats->samples_skipped += chunk->nrows;
-		return;
-	}
-	ms_chunk_first_block(chunk, &block);
+	if (!ms_chunk_first_block(chunk, block))
+		ms_cursor_damaged(state->scan.cursor);
 	do
 	{
-		next = block;
-		more = ms_chunk_next_block(chunk, &next);
-		if (block.tmax < state->scan.lo || block.tmin >= state->scan.hi)
+		MsBlockInfo *done = block;
+
+		*next = *block;
+		more = ms_chunk_next_block(chunk, next);
+		if (!more && !ms_chunk_is_last(chunk, block))
+			ms_cursor_damaged(state->scan.cursor);
+		if (block->tmax < state->scan.lo || block->tmin >= state->scan.hi)
 		{
+			if (block->tmax < state->scan.lo)
+				state->seen_below = Max(state->seen_below, block->tmax);
 			stats->blocks_skipped++;
-			stats->samples_skipped += block.nrows;
+			stats->samples_skipped += block->nrows;
 		}
 		else
-			add_block(state, chunk, &block, more ? &next : NULL);
+			add_block(state, chunk, block, more ? next : NULL);
 		block = next;
+		next = done;
 	} while (more);
 }
 
@@ -386,9 +388,10 @@ edge_block(MsAggState *state, const MsChunk *chunk, MsBlockInfo *found)
 	MsBlockInfo block;
 	bool		any = false;
 
-	if (chunk->tmax < state->scan.lo || chunk->tmin >= state->scan.hi ||
-		!ms_chunk_first_block(chunk, &block))
+	if (chunk->tmin >= state->scan.hi)
 		return false;
+	if (!ms_chunk_first_block(chunk, &block))
+		ms_cursor_damaged(state->scan.cursor);
 	do
 	{
 		if (block.tmin >= state->scan.hi)

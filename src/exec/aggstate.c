@@ -24,6 +24,9 @@
 #include "postgres.h"
 
 #include <math.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -268,6 +271,27 @@ load_two(const double *v)
 	return two;
 }
 
+/* The smaller and the larger of two, pair by pair.  Not for NaN. */
+static inline Two
+min_two(Two a, Two b)
+{
+#ifdef __SSE2__
+	return (Two) _mm_min_pd((__m128d) a, (__m128d) b);
+#else
+	return (Two) {a[0] < b[0] ? a[0] : b[0], a[1] < b[1] ? a[1] : b[1]};
+#endif
+}
+
+static inline Two
+max_two(Two a, Two b)
+{
+#ifdef __SSE2__
+	return (Two) _mm_max_pd((__m128d) a, (__m128d) b);
+#else
+	return (Two) {a[0] > b[0] ? a[0] : b[0], a[1] > b[1] ? a[1] : b[1]};
+#endif
+}
+
 /* The sum in any order; not finite if some value is not, or if it overflows. */
 static double
 sum_fast(const double *v, int n)
@@ -299,8 +323,8 @@ sum_fast(const double *v, int n)
 static void
 find_range(const double *v, int n, double sum, double *min, double *max)
 {
-	double		lo[4] = {v[0], v[0], v[0], v[0]};
-	double		hi[4] = {v[0], v[0], v[0], v[0]};
+	Two			lo[2] = {{v[0], v[0]}, {v[0], v[0]}};
+	Two			hi[2] = {{v[0], v[0]}, {v[0], v[0]}};
 	int			i;
 
 	if (unlikely(isnan(sum)))
@@ -315,22 +339,25 @@ find_range(const double *v, int n, double sum, double *min, double *max)
 	}
 	for (i = 0; i + 4 <= n; i += 4)
 	{
-		lo[0] = v[i] < lo[0] ? v[i] : lo[0];
-		lo[1] = v[i + 1] < lo[1] ? v[i + 1] : lo[1];
-		lo[2] = v[i + 2] < lo[2] ? v[i + 2] : lo[2];
-		lo[3] = v[i + 3] < lo[3] ? v[i + 3] : lo[3];
-		hi[0] = v[i] > hi[0] ? v[i] : hi[0];
-		hi[1] = v[i + 1] > hi[1] ? v[i + 1] : hi[1];
-		hi[2] = v[i + 2] > hi[2] ? v[i + 2] : hi[2];
-		hi[3] = v[i + 3] > hi[3] ? v[i + 3] : hi[3];
+		Two			a = load_two(v + i);
+		Two			b = load_two(v + i + 2);
+
+		lo[0] = min_two(a, lo[0]);
+		hi[0] = max_two(a, hi[0]);
+		lo[1] = min_two(b, lo[1]);
+		hi[1] = max_two(b, hi[1]);
 	}
 	for (; i < n; i++)
 	{
-		lo[0] = v[i] < lo[0] ? v[i] : lo[0];
-		hi[0] = v[i] > hi[0] ? v[i] : hi[0];
+		Two			a = {v[i], v[i]};
+
+		lo[0] = min_two(a, lo[0]);
+		hi[0] = max_two(a, hi[0]);
 	}
-	*min = Min(Min(lo[0], lo[1]), Min(lo[2], lo[3]));
-	*max = Max(Max(hi[0], hi[1]), Max(hi[2], hi[3]));
+	lo[0] = min_two(lo[0], lo[1]);
+	hi[0] = max_two(hi[0], hi[1]);
+	*min = Min(lo[0][0], lo[0][1]);
+	*max = Max(hi[0][0], hi[0][1]);
 }
 
 /* Sum of squared differences from the mean of n > 0 values. */

@@ -33,6 +33,8 @@
 #define COPY_TARGET		(256 * 1024)	/* bytes copied under one lock, more
 										 * only for a single window */
 
+#define PREFETCH_WINDOWS	8
+
 /* The bytes of one (series, window), in the cursor's buffer. */
 typedef struct Fragment
 {
@@ -53,6 +55,7 @@ struct MsCursor
 	int64		hi;
 	bool		count_skipped;
 	bool		backward;
+	bool		lazy;			/* leave it to the reader to walk over blocks */
 	int			nvalues;
 	bool	   *need;			/* [nvalues] */
 	MsMissing  *missing;		/* [nvalues] */
@@ -176,6 +179,12 @@ ms_cursor_set_backward(MsCursor *cursor, bool backward)
 	cursor->backward = backward;
 	cursor->exhausted = true;
 	cursor->nfragments = cursor->next_fragment = 0;
+}
+
+void
+ms_cursor_set_lazy(MsCursor *cursor, bool lazy)
+{
+	cursor->lazy = lazy;
 }
 
 MsCodecWork *
@@ -320,7 +329,7 @@ copy_window(MsCursor *cursor, const MsWindow *window)
 		fragment.chunk_at = reserve_bytes(cursor, stored->len);
 		fragment.chunk_len = stored->len;
 		ms_chunk_copy((uint8 *) cursor->bytes + fragment.chunk_at, stored->data, stored->len,
-					  cursor->need, cursor->nvalues, cursor->lo, cursor->hi);
+					  stored->nrows, cursor->need, cursor->nvalues, cursor->lo, cursor->hi);
 	}
 	fragment.first_piece = cursor->npieces;
 	for (MsRef ref = entry->pieces; ref != 0;)
@@ -365,6 +374,39 @@ count_skipped(MsCursor *cursor)
 
 			cursor->stats.chunks_skipped++;
 			cursor->stats.samples_skipped += stored->nrows;
+		}
+	}
+}
+
+/*
+ * The chunks to be copied lie far apart: let the processor fetch their
+ * beginnings at the same time.  Caller holds table->lock.
+ */
+static void
+prefetch_chunks(MsCursor *cursor, int first)
+{
+	const MsTable *table = cursor->table;
+	MsEntry    *entries[PREFETCH_WINDOWS];
+	int			n = 0;
+
+	for (int i = first; i < table->nwindows && n < PREFETCH_WINDOWS; i++)
+	{
+		MsWindow   *window = ms_window_at(table, i);
+
+		if (window->start >= cursor->hi)
+			break;
+		entries[n] = ms_entry_locked(window, cursor->sid);
+		if (entries[n] != NULL)
+			__builtin_prefetch(entries[n++]);
+	}
+	for (int i = 0; i < n; i++)
+	{
+		if (entries[i]->chunk != 0)
+		{
+			char	   *stored = ms_ptr(ms_store->arena, entries[i]->chunk);
+
+			__builtin_prefetch(stored);
+			__builtin_prefetch(stored + 64);
 		}
 	}
 }
@@ -414,6 +456,7 @@ static void
 copy_windows(MsCursor *cursor)
 {
 	const MsTable *table = cursor->table;
+	int			first;
 
 	cursor->bytes_used = 0;
 	cursor->npieces = cursor->nfragments = cursor->next_fragment = 0;
@@ -422,7 +465,9 @@ copy_windows(MsCursor *cursor)
 		copy_windows_backward(cursor);
 		return;
 	}
-	for (int i = ms_window_search_locked(table, cursor->resume); i < table->nwindows; i++)
+	first = ms_window_search_locked(table, cursor->resume);
+	prefetch_chunks(cursor, first);
+	for (int i = first; i < table->nwindows; i++)
 	{
 		MsWindow   *window = ms_window_at(table, i);
 
@@ -559,10 +604,14 @@ ms_cursor_next_part(MsCursor *cursor, MsPart *part)
 	part->start = fragment->start;
 	part->end = fragment->end;
 	part->plain = fragment->npieces == 0;
-	if (part->plain &&
-		!ms_chunk_open(&part->chunk, (const uint8 *) cursor->bytes + fragment->chunk_at,
-					   fragment->chunk_len))
-		ms_cursor_damaged(cursor);
+	if (part->plain)
+	{
+		const uint8 *bytes = (const uint8 *) cursor->bytes + fragment->chunk_at;
+
+		if (!(cursor->lazy ? ms_chunk_open_header(&part->chunk, bytes, fragment->chunk_len) :
+			  ms_chunk_open(&part->chunk, bytes, fragment->chunk_len)))
+			ms_cursor_damaged(cursor);
+	}
 	return true;
 }
 

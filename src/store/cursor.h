@@ -103,6 +103,9 @@ extern bool ms_cursor_seek(MsCursor *cursor, uint32 sid);
  */
 extern bool ms_cursor_next(MsCursor *cursor, MsRows *rows);
 
+/* Chunks of parts are opened by ms_chunk_open_header: who walks over their blocks checks them. */
+extern void ms_cursor_set_lazy(MsCursor *cursor, bool lazy);
+
 /* The next window that has anything of the series, whether within the range or not; false at the end. */
 extern bool ms_cursor_next_part(MsCursor *cursor, MsPart *part);
 

@@ -240,8 +240,8 @@ sub agree
 sub difference
 {
 	my ($ours, $theirs) = @_;
-	my @a = sort split(/\n/, $ours);
-	my @b = sort split(/\n/, $theirs);
+	my @a = sort @$ours;
+	my @b = sort @$theirs;
 	return scalar(@a) . ' rows, not ' . scalar(@b) if @a != @b;
 	for my $i (0 .. $#a)
 	{
@@ -253,7 +253,7 @@ sub difference
 }
 
 my @ways = (
-	[ '' => '' ],
+	[ 'as it is' => '' ],
 	[ 'without summaries' => 'SET LOCAL memseries.enable_summaries = off;' ],
 	[ 'in parallel' => 'SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0;'
 		  . ' SET LOCAL min_parallel_table_scan_size = 0; SET LOCAL max_parallel_workers_per_gather = 2;' ],
@@ -277,15 +277,18 @@ sub ask
 
 	for my $way (@ways)
 	{
-		$script .= "SAVEPOINT w;\n$way->[1]\n\\echo =$way->[0]\n" . $query =~ s/FROM T\b/FROM m/r . ";\nROLLBACK TO w;\n";
+		my $ours = $query =~ s/FROM T\b/FROM m/r;
+
+		$script .= "SAVEPOINT w;\n$way->[1]\n\\echo =$way->[0]\n$ours;\n\\echo =plan $way->[0]\n"
+		  . "EXPLAIN (COSTS OFF) $ours;\nROLLBACK TO w;\n";
 	}
-	$script .= "\\echo =explain\nEXPLAIN (COSTS OFF) " . $query =~ s/FROM T\b/FROM m/r . ";\n" . any('COMMIT', 'ROLLBACK') . ";\n";
+	$script .= any('COMMIT', 'ROLLBACK') . ";\n";
 	my ($status, $stdout, $stderr) = $node->psql('postgres', $script);
 	my (%answers, $name);
 	for (split(/\n/, $stdout))
 	{
-		if (/^=(.*)$/) { $name = $1; $answers{$name} = ''; }
-		elsif (defined $name) { $answers{$name} .= "$_\n"; }
+		if (/^=(.*)$/) { $name = $1; $answers{$name} = []; }
+		elsif (defined $name) { push @{ $answers{$name} }, $_; }
 	}
 	$asked++;
 	if ($status != 0)
@@ -294,14 +297,15 @@ sub ask
 		diag("seed $seed, zone $zone: $query\n$stderr");
 		return;
 	}
-	if ($answers{explain} =~ /MemseriesAggregate/) { $inside++; }
-	else { note("not inside: $query\n$answers{explain}"); }
+	my %plan = map { $_->[0] => join("\n", @{ $answers{"plan $_->[0]"} }) } @ways;
+	if ($plan{'as it is'} =~ /MemseriesAggregate/) { $inside++; }
+	else { note("not inside: $query\n$plan{'as it is'}"); }
 	for my $way (@ways)
 	{
 		my $difference = difference($answers{ $way->[0] }, $answers{heap});
 		next if $difference eq '';
 		$wrong++;
-		diag("seed $seed, base $t->{base}, zone $zone, $way->[0]: $query\n  $difference\n$answers{explain}");
+		diag("seed $seed, base $t->{base}, zone $zone, $way->[0]: $query\n  $difference\n$plan{ $way->[0] }");
 	}
 }
 
