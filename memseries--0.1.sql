@@ -508,3 +508,20 @@ REVOKE ALL ON memseries.workers FROM PUBLIC;
 GRANT SELECT ON memseries.workers TO pg_monitor;
 
 GRANT SELECT ON memseries.tables, memseries.windows, memseries.series TO PUBLIC;
+
+
+-- Sizing: for anybody, as it looks at nothing
+
+CREATE FUNCTION memseries.estimate(
+	series bigint,
+	"interval" interval,
+	"values" integer DEFAULT 1,
+	windows integer DEFAULT 8,
+	chunk_interval interval DEFAULT '4 hours',
+	bytes_per_value float8 DEFAULT NULL,
+	bytes_per_series float8 DEFAULT 66)
+	RETURNS bigint
+	AS 'MODULE_PATHNAME', 'ms_estimate'
+	LANGUAGE C CALLED ON NULL INPUT IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION memseries.estimate(bigint, interval, integer, integer, interval, float8, float8)
+	IS 'memory in bytes for so many series with a row each interval, of so many value columns, in so many full windows; bytes_per_value NULL: as metrics of machines take';

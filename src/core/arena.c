@@ -647,6 +647,20 @@ ms_arena_trim_packed(MsArena *a, MsGroup *g)
 }
 
 /*
+ * The same, and begin a new span with the next object: for who is about to move
+ * all packed objects of the group, so that none of the old ones shares a span
+ * with a new one.  Takes the arena's lock.
+ */
+void
+ms_arena_close_packed(MsArena *a, MsGroup *g)
+{
+	LWLockAcquire(a->lock, LW_EXCLUSIVE);
+	ms_packed_trim_locked(a, g);
+	g->packed = 0;
+	LWLockRelease(a->lock);
+}
+
+/*
  * Free all objects of a group, in time proportional to the number of its runs
  * of pages: the objects are not looked at.  The group is empty afterwards and
  * may be used again.

@@ -145,6 +145,7 @@ extern MsRef ms_arena_alloc_packed(MsArena *a, MsGroup *g, Size size,
 								   int flags);
 extern void ms_arena_free(MsArena *a, MsGroup *g, MsRef r, Size size);
 extern void ms_arena_trim_packed(MsArena *a, MsGroup *g);
+extern void ms_arena_close_packed(MsArena *a, MsGroup *g);
 extern void ms_arena_free_group(MsArena *a, MsGroup *g);
 extern Size ms_arena_good_size(Size size);
 

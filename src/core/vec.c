@@ -97,6 +97,45 @@ ms_vec_ensure(MsArena *a, MsGroup *g, MsVec *v, uint32 i, int flags)
 	return (char *) ms_ptr(a, dir[seg]) + (Size) place * v->elem_size;
 }
 
+/* Copy an object to packed memory and free it; false if memory is full. */
+static bool
+pack_object(MsArena *a, MsGroup *g, MsRef *ref, Size size, int flags)
+{
+	MsRef		copy = ms_arena_alloc_packed(a, g, size, flags);
+
+	if (copy == 0)
+		return false;
+	memcpy(ms_ptr(a, copy), ms_ptr(a, *ref), size);
+	ms_arena_free(a, g, *ref, size);
+	*ref = copy;
+	return true;
+}
+
+/*
+ * Move all segments and the directory, one behind the other, to the group's
+ * packed memory: for a vector that has its final size and of which each
+ * segment may be all that holds a page.  False if memory is full; it is then
+ * as good as before.  It may grow again afterwards, in the usual way.
+ *
+ * Needs the caller's lock exclusively; takes the arena's lock.
+ */
+bool
+ms_vec_pack(MsArena *a, MsGroup *g, MsVec *v, int flags)
+{
+	uint32		seg;
+
+	if (v->dir == 0)
+		return true;
+	for (seg = 0; seg < v->ndir; seg++)
+	{
+		MsRef	   *dir = ms_ptr(a, v->dir);
+
+		if (dir[seg] != 0 && !pack_object(a, g, &dir[seg], segment_size(v, seg), flags))
+			return false;
+	}
+	return pack_object(a, g, &v->dir, v->ndir * sizeof(MsRef), flags);
+}
+
 /*
  * Free all segments and the directory; the vector is empty, and may grow again.
  *

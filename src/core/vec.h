@@ -74,6 +74,7 @@ ms_vec_at(const MsArena *a, const MsVec *v, uint32 i)
 extern void ms_vec_init(MsVec *v, uint32 elem_size, int seg_elems_log2);
 extern void *ms_vec_ensure(MsArena *a, MsGroup *g, MsVec *v, uint32 i,
 						   int flags);
+extern bool ms_vec_pack(MsArena *a, MsGroup *g, MsVec *v, int flags);
 extern void ms_vec_free(MsArena *a, MsGroup *g, MsVec *v);
 extern Size ms_vec_allocated(const MsArena *a, const MsVec *v);
 

@@ -562,8 +562,12 @@ ms_restore_contents(MsRestore *restore)
 	raise_counter(&ms_store->txn, restore->max_txn);
 	if (head.sealed)
 	{
+		ms_lock(restore->table->lock, MS_RANK_TABLE);
+		(void) ms_vec_pack(ms_store->arena, &window->group, &window->index, MS_ALLOC_RESERVE);
 		ms_arena_trim_packed(ms_store->arena, &window->group);
 		window->sealed = true;
+		window->sealed_version = window->version;
+		ms_unlock(restore->table->lock);
 	}
 
 	if (head.round == restore->file->round)

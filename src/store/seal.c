@@ -10,9 +10,14 @@
  * classes is gone, and so are the open spans, which empty as the sealing
  * proceeds.  Restoring from a snapshot stores sealed chunks the same way.
  *
+ * The window's index, which has grown together with the chunks and of which
+ * each part may be the last thing on its page, moves to the end of them.
+ *
  * A late sample or a delete replaces a sealed chunk whole, by one in a size
  * class; what it leaves is dead space in the packed spans.  When that becomes
- * a noticeable part of the window, the window is sealed once more.
+ * a noticeable part of the window, the window is sealed once more: a 32nd of
+ * it, so that who loads the past in many transactions, or keeps correcting it,
+ * has each chunk copied 32 times as often as it changes at most.
  *
  * Sealing goes on where it stopped: window->seal_next.
  *
@@ -30,11 +35,13 @@
 /* A window is sealed this part of chunk_interval after its end. */
 #define SEAL_GRACE_PART		16
 
-/* Repack when the gap is more than this part of the window, ... */
-#define REPACK_PART			8
+/* Repack when the gap is more than this part of the window and so many bytes, ... */
+#define REPACK_PART			32
+#define REPACK_BYTES		(4 * MS_PAGE_SIZE)
 
-/* ... and more than so much. */
-#define REPACK_BYTES		(32 * MS_PAGE_SIZE)
+/* ... or, while runs in it still wait to be folded, this part and so many. */
+#define REPACK_BUSY_PART	8
+#define REPACK_BUSY_BYTES	(32 * MS_PAGE_SIZE)
 
 /* Is it time to seal, or to go on sealing, or to seal again? */
 static bool
@@ -52,9 +59,14 @@ wants_seal(MsTable *table, MsWindow *window, TimestampTz now)
 		return window->end + length / SEAL_GRACE_PART <= now &&
 			(window->nruns == 0 || window->end + length <= now);
 	}
+
+	/* what a seal could not get rid of, another one will not either */
+	if (window->version == window->sealed_version)
+		return false;
 	in_use = ms_group_in_use(ms_store->arena, &window->group);
 	gap = in_use - ms_group_allocated(ms_store->arena, &window->group);
-	return gap > REPACK_BYTES && gap > in_use / REPACK_PART;
+	return (window->nruns == 0 && gap > REPACK_BYTES && gap > in_use / REPACK_PART) ||
+		(gap > REPACK_BUSY_BYTES && gap > in_use / REPACK_BUSY_PART);
 }
 
 /* Seals the chunk of one series; false if memory is full. */
@@ -108,6 +120,8 @@ seal_window(MsFoldWork *work, MsWindow *window, uint64 max_chunks, MsMaintainSta
 	limit = ms_series_limit(&table->series);
 	ms_unlock(table->lock);
 
+	if (window->seal_next == 0)
+		ms_arena_close_packed(ms_store->arena, &window->group);
 	for (uint32 sid = window->seal_next; sid < limit; sid++)
 	{
 		bool		sealed;
@@ -128,10 +142,12 @@ seal_window(MsFoldWork *work, MsWindow *window, uint64 max_chunks, MsMaintainSta
 			stats->chunks_sealed++;
 	}
 
-	ms_arena_trim_packed(ms_store->arena, &window->group);
 	ms_lock(table->lock, MS_RANK_TABLE);
+	(void) ms_vec_pack(ms_store->arena, &window->group, &window->index, MS_ALLOC_RESERVE);
+	ms_arena_trim_packed(ms_store->arena, &window->group);
 	window->sealed = true;
 	window->version++;
+	window->sealed_version = window->version;
 	ms_unlock(table->lock);
 	window->seal_next = 0;
 	stats->windows_sealed++;

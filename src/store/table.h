@@ -113,6 +113,7 @@ typedef struct MsWindow
 	/* Under table->maintain. */
 	uint64		snap_version;	/* version in the durable file; 0: no file */
 	uint32		seal_next;		/* series id to go on sealing from; 0: not under way */
+	uint64		sealed_version; /* version when it was last sealed */
 
 	/* Owns the index, the chunks and the runs; under the arena's lock. */
 	MsGroup		group;

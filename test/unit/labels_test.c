@@ -77,6 +77,10 @@ test_vec(void)
 				good &= p != prev && ms_vec_at(arena, &v, i) == p;
 				prev = p;
 			}
+			good &= ms_vec_pack(arena, &group, &v, 0);
+			good &= ms_vec_allocated(arena, &v) == ms_group_allocated(arena, &group);
+			ms_arena_close_packed(arena, &group);
+			good &= ms_vec_ensure(arena, &group, &v, 5000, 0) != NULL;
 			for (i = 0; i < 5000; i++)
 			{
 				unsigned char *p = ms_vec_at(arena, &v, i);
