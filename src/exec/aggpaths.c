@@ -303,9 +303,12 @@ fits_memory(const Grouping *g)
 	return bytes <= get_hash_memory_limit();
 }
 
-/* The cost of reading and adding up, shared by `divisor` processes. */
+/*
+ * The cost of reading and adding up, shared by `divisor` processes, where a plain
+ * scan of the relation would be `scan` (or NULL).
+ */
 static Cost
-reading_cost(Grouping *g, double divisor, double time_sel, double label_sel)
+reading_cost(Grouping *g, const Path *scan, double divisor, double time_sel, double label_sel)
 {
 	double		series = Max(g->prel.stats.series, 1);
 	double		chosen = Max(1, series * label_sel);
@@ -340,7 +343,12 @@ reading_cost(Grouping *g, double divisor, double time_sel, double label_sel)
 	/* every run of rows is added to its group */
 	cost += Min(chosen * g->nbuckets, samples) *
 		Max(list_length(g->aggs), 1) * RUN_COST;
-	return cost / divisor;
+	cost /= divisor;
+
+	/* It does less than a scan that makes rows of the same samples. */
+	if (scan != NULL)
+		cost = Min(cost, 0.9 * scan->total_cost);
+	return cost;
 }
 
 /* ---- paths ---- */
@@ -455,6 +463,7 @@ add_parallel_path(Grouping *g, RelOptInfo *grouped_rel, GroupPathExtraData *extr
 	List	   *group_clause = ms_group_clause(root);
 	Grouping	partial = *g;
 	CustomPath *cpath;
+	Path	   *scan;
 	Path	   *gather;
 	double		workers;
 	double		divisor;
@@ -465,7 +474,8 @@ add_parallel_path(Grouping *g, RelOptInfo *grouped_rel, GroupPathExtraData *extr
 		g->rel->partial_pathlist == NIL ||
 		!take_output(&partial, partial_rel->reltarget, NULL))
 		return;
-	workers = ((Path *) linitial(g->rel->partial_pathlist))->parallel_workers;
+	scan = linitial(g->rel->partial_pathlist);
+	workers = scan->parallel_workers;
 	if (workers < 1)
 		return;
 	divisor = workers;
@@ -475,7 +485,7 @@ add_parallel_path(Grouping *g, RelOptInfo *grouped_rel, GroupPathExtraData *extr
 	cpath = make_agg_path(partial_rel, partial_rel->reltarget, &partial, 0, 0, (int) workers);
 	/* a group may come from every process, unless it has a single series */
 	rows = clamp_row_est(Min(g->groups, g->rel->rows / divisor));
-	set_cost(cpath, &partial, reading_cost(&partial, divisor, time_sel, label_sel), rows, NIL);
+	set_cost(cpath, &partial, reading_cost(&partial, scan, divisor, time_sel, label_sel), rows, NIL);
 	cpath->path.total_cost += rows * list_length(partial.aggs) * PARTIAL_COST;
 	rows *= workers + 1;
 	gather = (Path *) create_gather_path(root, partial_rel, (Path *) cpath,
@@ -509,7 +519,7 @@ add_paths(PlannerInfo *root, RelOptInfo *rel, RelOptInfo *grouped_rel, GroupPath
 	estimate_groups(&g, time_sel);
 
 	add_parallel_path(&g, grouped_rel, extra, time_sel, label_sel, having);
-	reading = reading_cost(&g, 1, time_sel, label_sel);
+	reading = reading_cost(&g, rel->cheapest_total_path, 1, time_sel, label_sel);
 	add_ordered_path(&g, grouped_rel, reading, having);
 	if (!fits_memory(&g))
 		return;

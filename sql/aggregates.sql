@@ -1,0 +1,226 @@
+-- Aggregates inside the custom scan: what is taken, what is not, and what EXPLAIN says.
+SET timezone = 'UTC';
+SET datestyle = 'ISO, YMD';
+SET intervalstyle = 'postgres';
+SET max_parallel_workers_per_gather = 0;
+SET extra_float_digits = 0;
+
+-- Eight hours of ten hosts, every 10 seconds, in windows of four hours: six blocks each.
+CREATE TABLE agg_cpu (ts timestamptz NOT NULL, host text, region text, rack int, usage float8, temp real, reads float8)
+	USING memseries;
+SELECT FROM memseries.configure('agg_cpu', retain => NULL);
+INSERT INTO agg_cpu
+	SELECT t, 'web' || h, CASE WHEN h < 5 THEN 'eu' ELSE 'us' END, NULLIF(h % 4, 3),
+		h * 10 + extract(minute FROM t)::int / 8, CASE WHEN h = 3 THEN NULL ELSE h END,
+		extract(epoch FROM t - '2024-03-01')::int % 5000
+	FROM generate_series('2024-03-01 00:00'::timestamptz, '2024-03-01 07:59:50', '10 s') t, generate_series(0, 9) h;
+ANALYZE agg_cpu;
+
+-- Counts are of chunks and blocks once the keeper has folded and sealed what was written.
+CREATE PROCEDURE wait_until_sealed(tab regclass) LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1 .. 1200 LOOP
+		EXIT WHEN (SELECT runs = 0 AND windows = sealed_windows FROM memseries.tables WHERE relation = tab);
+		PERFORM pg_sleep(0.05);
+	END LOOP;
+END $$;
+CALL wait_until_sealed('agg_cpu');
+
+-- EXPLAIN without what differs between server versions, and whether the answer is PostgreSQL's own.
+CREATE FUNCTION explain_analyze(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) ' || query LOOP
+		line := regexp_replace(line, 'rows=(\d+)\.00', 'rows=\1');
+		RETURN NEXT line;
+	END LOOP;
+END $$;
+CREATE FUNCTION same_as_above(query text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	inside text;
+	above text;
+BEGIN
+	EXECUTE format('SELECT string_agg(q::text, E''\n'' ORDER BY q::text) FROM (%s) q', query) INTO inside;
+	SET LOCAL memseries.enable_aggregates = off;
+	EXECUTE format('SELECT string_agg(q::text, E''\n'' ORDER BY q::text) FROM (%s) q', query) INTO above;
+	SET LOCAL memseries.enable_aggregates = on;
+	RETURN inside = above;
+END $$;
+
+--
+-- What is wholly in one group is answered from what blocks say of themselves.
+--
+SELECT explain_analyze($$SELECT count(*), count(temp), sum(usage), avg(usage), min(usage), max(temp) FROM agg_cpu$$);
+SELECT count(*), count(temp), sum(usage), avg(usage), min(usage), max(temp) FROM agg_cpu;
+SELECT explain_analyze($$SELECT count(*), min(ts), max(ts) FROM agg_cpu WHERE host IN ('web1', 'web2')$$);
+SELECT explain_analyze($$SELECT date_bin('1 hour', ts, 'epoch') b, sum(usage) FROM agg_cpu
+	WHERE host = 'web1' AND ts >= '2024-03-01 01:30' GROUP BY b$$);
+SET memseries.enable_summaries = off;
+SELECT explain_analyze($$SELECT count(*), count(temp), sum(usage), avg(usage), min(usage), max(temp) FROM agg_cpu$$);
+RESET memseries.enable_summaries;
+-- variances need the values
+SELECT explain_analyze($$SELECT stddev(usage), var_pop(temp) FROM agg_cpu WHERE host = 'web1'$$);
+
+--
+-- Groups: labels, expressions of labels, buckets of time, both, nothing.
+--
+EXPLAIN (COSTS OFF) SELECT region, rack, avg(usage) FROM agg_cpu GROUP BY region, rack;
+SELECT region, rack, count(*), avg(usage), max(temp) FROM agg_cpu GROUP BY region, rack ORDER BY 1, 2;
+EXPLAIN (COSTS OFF) SELECT upper(region), count(*) FROM agg_cpu GROUP BY upper(region) HAVING sum(usage) > 1000 ORDER BY 1;
+SELECT upper(region), count(*) FROM agg_cpu GROUP BY upper(region) HAVING sum(usage) > 1000 ORDER BY 1;
+SELECT date_trunc('hour', ts) + interval '1 hour' AS "end", region, max(usage) - min(usage) AS spread FROM agg_cpu
+	WHERE ts < '2024-03-01 02:00' GROUP BY date_trunc('hour', ts), region ORDER BY 1, 2;
+SELECT date_bin('3 hours', ts, '2024-03-01 01:00') b, count(*) FROM agg_cpu GROUP BY b ORDER BY b;
+SELECT date_trunc('day', ts, 'Asia/Tokyo') d, count(*) FROM agg_cpu GROUP BY d ORDER BY d;
+SELECT extract(hour FROM date_trunc('hour', ts)) h, count(*) FROM agg_cpu WHERE host = 'web3' GROUP BY h HAVING max(usage) IS NOT NULL ORDER BY h LIMIT 3;
+SELECT ts, sum(usage) FROM agg_cpu WHERE ts < '2024-03-01 00:00:20' GROUP BY ts ORDER BY ts;
+SELECT host FROM agg_cpu WHERE region = 'eu' GROUP BY host ORDER BY host;
+SELECT explain_analyze($$SELECT host FROM agg_cpu WHERE region = 'eu' GROUP BY host$$);
+-- nothing to aggregate
+SELECT count(*), sum(usage), avg(temp), stddev(usage), min(ts), bool_and(usage > 1), memseries.last(usage, ts), memseries.rate(reads, ts)
+	FROM agg_cpu WHERE host = 'none';
+SELECT host, count(*) FROM agg_cpu WHERE ts > '2025-01-01' GROUP BY host;
+
+--
+-- Conditions on values; blocks all or none of whose rows fulfil them are not decoded.
+--
+SELECT explain_analyze($$SELECT count(*), max(usage) FROM agg_cpu WHERE usage > 85$$);
+SELECT explain_analyze($$SELECT count(*) FROM agg_cpu WHERE usage <> 1000 AND temp IS NOT NULL$$);
+SELECT explain_analyze($$SELECT count(*) FROM agg_cpu WHERE usage::int % 2 = 1 AND host = 'web4'$$);
+SELECT same_as_above($$SELECT region, count(*), sum(usage) FROM agg_cpu WHERE usage::int % 2 = 1 AND temp < usage GROUP BY region$$);
+EXPLAIN (COSTS OFF) SELECT region, count(*) FILTER (WHERE usage > 50), sum(temp) FILTER (WHERE host <> 'web3' AND ts >= '2024-03-01 04:00')
+	FROM agg_cpu GROUP BY region;
+SELECT same_as_above($$SELECT region, count(*) FILTER (WHERE usage > 50), sum(temp) FILTER (WHERE host <> 'web3' AND ts >= '2024-03-01 04:00'),
+	bool_and(usage >= 0), bool_or(temp > 8), every(rack IS NULL) FROM agg_cpu GROUP BY region$$);
+
+--
+-- Counters, and the first and last value.
+--
+SELECT host, memseries.increase(reads, ts), round(memseries.rate(reads, ts)::numeric, 6) AS rate, memseries.delta(reads, ts)
+	FROM agg_cpu WHERE host < 'web2' GROUP BY host ORDER BY host;
+SELECT same_as_above($$SELECT date_trunc('hour', ts), memseries.increase(reads, ts), memseries.rate(reads, ts), memseries.delta(temp, ts)
+	FROM agg_cpu GROUP BY 1$$);
+EXPLAIN (COSTS OFF) SELECT host, memseries.rate(reads, ts) FROM agg_cpu GROUP BY host;
+SELECT memseries.increase(v, t), memseries.rate(v, t), memseries.delta(v, t) FROM (VALUES
+	(3, '2024-01-01 00:03'::timestamptz), (10, '2024-01-01 00:01'), (5, '2024-01-01 00:04'), (NULL, '2024-01-01 00:05'), (4, '2024-01-01 00:00'), (7, NULL)) x(v, t);
+SELECT memseries.increase(v, t), memseries.rate(v, t), memseries.delta(v, t) FROM (VALUES (3, '2024-01-01'::timestamptz)) x(v, t);
+SELECT explain_analyze($$SELECT host, memseries.last(usage, ts), max(ts) FROM agg_cpu GROUP BY host$$);
+SELECT host, memseries.last(usage, ts), memseries.first(temp, ts), max(ts) FROM agg_cpu WHERE rack = 1 GROUP BY host ORDER BY host;
+SELECT explain_analyze($$SELECT min(ts) FROM agg_cpu WHERE region = 'us' AND host > 'web7'$$);
+
+--
+-- The newest buckets: what is older is not read.
+--
+SELECT explain_analyze($$SELECT date_trunc('minute', ts) m, max(usage) FROM agg_cpu GROUP BY m ORDER BY m DESC LIMIT 3$$);
+SELECT date_trunc('minute', ts) m, max(usage) FROM agg_cpu GROUP BY m ORDER BY m DESC LIMIT 3;
+SELECT date_trunc('minute', ts) m, max(usage) FROM agg_cpu WHERE ts < '2024-03-01 05:02' GROUP BY m HAVING min(usage) < 0.5 ORDER BY m DESC LIMIT 2;
+SELECT date_bin('2 hours', ts, 'epoch') b, count(*) FROM agg_cpu GROUP BY b ORDER BY b LIMIT 2;
+
+--
+-- Parameters, sub-selects, views.
+--
+PREPARE one (text, timestamptz, float8) AS SELECT host, count(*), min(usage) FROM agg_cpu WHERE host = $1 AND ts >= $2 AND usage > $3 GROUP BY host;
+SET plan_cache_mode = force_generic_plan;
+EXPLAIN (COSTS OFF) EXECUTE one('web3', '2024-03-01 04:00', 35);
+EXECUTE one('web3', '2024-03-01 04:00', 35);
+EXECUTE one('web4', '2024-03-01 07:00', NULL);
+EXECUTE one('web4', '2024-03-01 07:00', 46);
+RESET plan_cache_mode;
+SELECT h, n FROM (VALUES ('web1'), ('none'), ('web9')) x(h), LATERAL (SELECT count(*) n FROM agg_cpu WHERE host = h) c;
+SELECT count(*) FROM agg_cpu WHERE usage > (SELECT max(usage) - 1 FROM agg_cpu);
+
+--
+-- In parallel: partial states below PostgreSQL's own node.
+--
+SET max_parallel_workers_per_gather = 2;
+SET min_parallel_table_scan_size = 0;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+EXPLAIN (COSTS OFF) SELECT region, count(*), avg(usage), stddev(usage), memseries.last(usage, ts) FROM agg_cpu WHERE usage < 90 GROUP BY region;
+SELECT region, count(*), avg(usage), round(stddev(usage)::numeric, 9), memseries.first(reads, ts) FROM agg_cpu WHERE usage < 90 GROUP BY region ORDER BY 1;
+RESET max_parallel_workers_per_gather;
+RESET min_parallel_table_scan_size;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+SET max_parallel_workers_per_gather = 0;
+
+--
+-- What is left to PostgreSQL, above the scan.
+--
+-- DISTINCT and ORDER BY inside an aggregate
+EXPLAIN (COSTS OFF) SELECT count(DISTINCT host) FROM agg_cpu;
+-- aggregates of expressions, and those not known
+EXPLAIN (COSTS OFF) SELECT sum(usage + temp) FROM agg_cpu;
+EXPLAIN (COSTS OFF) SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY usage) FROM agg_cpu;
+EXPLAIN (COSTS OFF) SELECT max(host) FROM agg_cpu;
+-- groups by something else than labels and buckets
+EXPLAIN (COSTS OFF) SELECT usage, count(*) FROM agg_cpu GROUP BY usage;
+EXPLAIN (COSTS OFF) SELECT extract(minute FROM ts), count(*) FROM agg_cpu GROUP BY 1;
+EXPLAIN (COSTS OFF) SELECT host || date_trunc('hour', ts), count(*) FROM agg_cpu GROUP BY 1;
+-- grouping sets
+EXPLAIN (COSTS OFF) SELECT host, region, count(*) FROM agg_cpu GROUP BY ROLLUP (region, host);
+-- volatile conditions
+EXPLAIN (COSTS OFF) SELECT count(*) FROM agg_cpu WHERE usage > random();
+-- joins
+EXPLAIN (COSTS OFF) SELECT count(*) FROM agg_cpu a LEFT JOIN (VALUES ('web1'), ('web2')) x(h) ON x.h = a.host;
+-- when told so
+SET memseries.enable_aggregates = off;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM agg_cpu;
+RESET memseries.enable_aggregates;
+
+--
+-- Rows just written, and those of the transaction itself.
+--
+CREATE TABLE agg_few (ts timestamptz NOT NULL, host text, rack int, usage float8) USING memseries;
+SELECT FROM memseries.configure('agg_few', retain => NULL);
+INSERT INTO agg_few VALUES ('2024-03-01 12:00', 'a', 0, 1), ('2024-03-01 12:01', 'a', 0, 2), ('2024-03-01 12:00', 'b', 2, 4);
+BEGIN;
+INSERT INTO agg_few VALUES ('2024-03-01 12:01', 'a', 0, 20), ('2024-03-01 12:02', 'c', 1, NULL);
+SELECT host, count(*), count(usage), sum(usage) FROM agg_few GROUP BY host ORDER BY host;
+-- a key that would fail for rows that are not there does not
+SELECT 10 / rack, count(*) FROM agg_few WHERE usage > 2 AND host <> 'a' GROUP BY 1;
+SELECT memseries.delete_samples('agg_few', NULL, NULL, 'rack = 0');
+SELECT 10 / rack AS r, count(*) FROM agg_few GROUP BY r ORDER BY r;
+ROLLBACK;
+SELECT 10 / NULLIF(rack, 0) AS r, count(*), sum(usage) FROM agg_few GROUP BY r ORDER BY r;
+SELECT 10 / rack, count(*) FROM agg_few GROUP BY 1;
+
+-- infinities, NaN, NULL; overflow is an error as it is for PostgreSQL
+CREATE TABLE agg_odd (ts timestamptz NOT NULL, k text, v float8, w real) USING memseries;
+SELECT FROM memseries.configure('agg_odd', retain => NULL);
+INSERT INTO agg_odd SELECT '2024-03-01'::timestamptz + i * interval '1 min', k, v[1 + i % 3], v[1 + i % 3]::real FROM generate_series(0, 299) i,
+	(VALUES ('nan', '{1,NaN,3}'::float8[]), ('inf', '{1,Infinity,2}'), ('both', '{-Infinity,Infinity,2}'), ('null', '{NULL,NULL,NULL}'), ('zero', '{-0,0,NULL}')) x(k, v);
+SELECT k, count(v), sum(v), avg(w), min(v), max(w), stddev(v), var_pop(w), bool_or(v > 2), min(v) FILTER (WHERE v = 'NaN') FROM agg_odd WHERE k <> 'zero' GROUP BY k ORDER BY k;
+SELECT k, count(v), sum(v) + 0, min(v) + 0 FROM agg_odd WHERE k = 'zero' GROUP BY k;
+INSERT INTO agg_odd VALUES ('2024-03-01', 'big', 1.7e308, 3e38), ('2024-03-02', 'big', 1.7e308, 3e38);
+SELECT sum(v) FROM agg_odd WHERE k = 'big';
+SELECT sum(w) FROM agg_odd WHERE k = 'big';
+
+-- columns added later
+ALTER TABLE agg_odd ADD COLUMN x float8 DEFAULT 2.5, ADD COLUMN y float8;
+SELECT count(x), sum(x), min(x), count(y), max(y) FROM agg_odd WHERE k = 'nan';
+
+--
+-- Row-level security: a condition that might tell what it sees waits for the policy.
+--
+CREATE ROLE agg_reader;
+GRANT SELECT ON agg_cpu TO agg_reader;
+ALTER TABLE agg_cpu ENABLE ROW LEVEL SECURITY;
+CREATE POLICY eu_only ON agg_cpu USING (region = 'eu' AND usage < 12);
+CREATE FUNCTION telltale(text) RETURNS bool LANGUAGE plpgsql COST 0.0001 AS $$
+BEGIN
+	IF $1 >= 'web2' THEN
+		RAISE NOTICE 'saw %', $1;
+	END IF;
+	RETURN true;
+END $$;
+SET ROLE agg_reader;
+SELECT host, count(*) FROM agg_cpu WHERE telltale(host) AND ts < '2024-03-01 00:10' GROUP BY host ORDER BY host;
+EXPLAIN (COSTS OFF) SELECT host, count(*) FROM agg_cpu WHERE usage > 3 GROUP BY host;
+RESET ROLE;
+
+DROP TABLE agg_cpu, agg_few, agg_odd;
+DROP ROLE agg_reader;
+DROP FUNCTION telltale, same_as_above, explain_analyze;
+DROP PROCEDURE wait_until_sealed;
