@@ -233,9 +233,8 @@ ms_bucket_of(MsAggState *state, int64 t)
 
 /*
  * A time at or below t, such that buckets of earlier times come before those of
- * t and later ones, whatever the zone does: there the bucket function's own
- * value is that time, and the zone's offset does not change nearby.  For one
- * ordered function.
+ * t and later ones, whatever the zone does: there the bucket function's value
+ * rises, and the zone's offset does not change nearby.  For one ordered function.
  */
 int64
 ms_bucket_boundary(MsAggState *state, int64 t)
@@ -247,15 +246,13 @@ ms_bucket_boundary(MsAggState *state, int64 t)
 		return t;
 	for (;;)
 	{
-		int64		value = value_at(state, 0, t);
-		int64		from;
+		int64		start = ms_bucket_of(state, t)->start;
 
-		if (value <= t && value_at(state, 0, value) == value &&
-			value_at(state, 0, value - 1) < value &&
-			(__builtin_sub_overflow(value, near, &from) ||
-			 next_change(zone, from) > value + near))
-			return value;
-		if (__builtin_sub_overflow(Min(value, t), (int64) 1, &t) || t < MIN_TIMESTAMP)
+		if (start <= MIN_TIMESTAMP + near)
 			return MIN_TIMESTAMP;
+		if (value_at(state, 0, start - 1) < value_at(state, 0, start) &&
+			next_change(zone, start - near) > start + near)
+			return start;
+		t = start - 1;
 	}
 }

@@ -338,10 +338,11 @@ add_chunk(MsAggState *state, const MsChunk *chunk)
 		more = ms_chunk_next_block(chunk, next);
 		if (!more && !ms_chunk_is_last(chunk, block))
 			ms_cursor_damaged(state->scan.cursor);
+		/* a block that reaches below may have a row just below */
+		if (block->tmin < state->scan.lo)
+			state->seen_below = Max(state->seen_below, Min(block->tmax, state->scan.lo - 1));
 		if (block->tmax < state->scan.lo || block->tmin >= state->scan.hi)
 		{
-			if (block->tmax < state->scan.lo)
-				state->seen_below = Max(state->seen_below, block->tmax);
 			stats->blocks_skipped++;
 			stats->samples_skipped += block->nrows;
 		}

@@ -214,10 +214,10 @@ sub query
 	  . (@where ? ' WHERE ' . join(' AND ', @where) : '')
 	  . (@keys ? ' GROUP BY ' . join(', ', map { $_->[0] } @keys) : '')
 	  . (chance(0.15) ? ' HAVING count(*) > ' . any(0, 3, 100) : '');
-	if (@keys == 1 && $keys[0][0] =~ /^date_(bin|trunc)\(/ && chance(0.6))
+	if (@keys == 1 && $keys[0][0] =~ /^date_(bin|trunc)\(/ && chance(0.8))
 	{
 		$sql .= " ORDER BY $keys[0][0] " . any('DESC', 'DESC', 'ASC') . ' LIMIT ' . any(1, 3, 50)
-		  . any('', '', ' OFFSET 2');
+		  . any('', '', ' OFFSET 2', ' OFFSET 7');
 	}
 	return ($sql, scalar @keys);
 }
