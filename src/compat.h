@@ -131,6 +131,18 @@ typedef bool MsUpdateIndexes;
 #define ms_my_lxid				(MyProc->lxid)
 #endif
 
+/* 17 lets extensions name what they wait for; callers include utils/wait_event.h */
+#if PG_VERSION_NUM >= 170000
+#define MS_HAVE_WAIT_EVENTS		1
+#endif
+
+/* 18 renamed what the startup process calls between records; callers include postmaster/startup.h */
+#if PG_VERSION_NUM >= 180000
+#define ms_startup_interrupts()	ProcessStartupProcInterrupts()
+#else
+#define ms_startup_interrupts()	HandleStartupProcInterrupts()
+#endif
+
 /* 17 renamed the structure that tells the oldest xid the commit log knows */
 #if PG_VERSION_NUM >= 170000
 #define ms_oldest_clog_xid()	(TransamVariables->oldestClogXid)

@@ -16,6 +16,14 @@
  * relation has by then.  At commit the copies are set, which takes two locks
  * for a moment and cannot fail.
  *
+ * The keeper expires by the copies, and what it expires is gone.  So after a crash
+ * it must not go by settings that keep less than the committed ones.  The
+ * copies are logged when they are set; but that is after the commit, and nobody
+ * waits for it to be durable.  Therefore, just before commit or PREPARE, the copies
+ * are set to such as keep what the former ones keep and what the new ones do,
+ * which is in WAL before the commit record.  If the transaction
+ * aborts after all, the former ones come back.
+ *
  * Storage that the same transaction made, by CREATE TABLE or TRUNCATE, is seen
  * by nobody else.  There settings take effect at once (reldesc.c), so that one
  * transaction can create a table, say that it keeps all, and fill it, which is
@@ -27,15 +35,17 @@
  *
  * A prepared transaction is committed by a process that knows nothing of it,
  * and a backend may die between commit and callback.  Therefore backends also
- * compare label and copy whenever they look at the relation anew (reldesc.c);
- * COMMIT PREPARED makes them do so.  Until the first one does, the workers go
- * by the former settings.
+ * compare label and copy whenever they look at the relation anew (reldesc.c),
+ * unless the transaction that is changing it has not ended; COMMIT PREPARED makes
+ * them do so.  Until the first one does, the workers go by settings that keep
+ * what either keeps.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
@@ -49,6 +59,8 @@ typedef struct Pending
 {
 	Oid			relid;
 	bool		apply;			/* key and config are set */
+	bool		widened;		/* the copy has been, and was: */
+	MsConfig	before;
 	MsTableKey	key;
 	MsConfig	config;
 } Pending;
@@ -88,6 +100,7 @@ ms_configure_pending(Oid relid)
 	}
 	pending[npending].relid = relid;
 	pending[npending].apply = false;
+	pending[npending].widened = false;
 	npending++;
 }
 
@@ -109,6 +122,42 @@ resolve(void)
 			pending[i].apply = true;
 		}
 		RelationClose(rel);
+	}
+}
+
+/* Makes the copies keep what either settings keep, see the top.  ERROR if the gate is closed. */
+static void
+widen(void)
+{
+	for (int i = 0; i < npending; i++)
+	{
+		Pending    *p = &pending[i];
+		MsTable    *table = p->apply ? ms_table_lookup(&p->key) : NULL;
+
+		if (table == NULL)
+			continue;
+		p->before = ms_table_get_config(table);
+		if (ms_config_equal(&p->before, &p->config))
+			continue;
+		while (!ms_table_widen_config(table, &p->config, GetTopTransactionId()))
+		{
+			ms_store_check_writable();	/* waits, or complains */
+			CHECK_FOR_INTERRUPTS();
+		}
+		p->widened = true;
+	}
+}
+
+/* The transaction has aborted after that.  Must not fail. */
+static void
+undo(void)
+{
+	for (int i = 0; i < npending; i++)
+	{
+		MsTable    *table = pending[i].widened ? ms_table_lookup(&pending[i].key) : NULL;
+
+		if (table != NULL)
+			ms_table_set_config(table, &pending[i].before);
 	}
 }
 
@@ -153,18 +202,22 @@ configure_xact_callback(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
 			resolve();
+			widen();
 			break;
 		case XACT_EVENT_COMMIT:
 			apply();
 			forget();
 			break;
 		case XACT_EVENT_ABORT:
+			undo();
+			forget();
+			break;
 		case XACT_EVENT_PREPARE:
 		case XACT_EVENT_PARALLEL_ABORT:
 			forget();
 			break;
-		case XACT_EVENT_PRE_PREPARE:
 		case XACT_EVENT_PARALLEL_PRE_COMMIT:
 		case XACT_EVENT_PARALLEL_COMMIT:
 			break;

@@ -274,11 +274,7 @@ reconcile_config(Relation rel, MsTable *table)
 		return;
 	is = ms_table_get_config(table);
 	should = ms_options_of_rel(rel);
-	if (is.chunk_interval != should.chunk_interval ||
-		is.retain != should.retain ||
-		is.max_series != should.max_series ||
-		is.on_full != should.on_full ||
-		is.on_out_of_range != should.on_out_of_range)
+	if (!ms_config_equal(&is, &should) && !ms_table_config_in_doubt(table))
 		ms_table_set_config(table, &should);
 }
 

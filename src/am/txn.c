@@ -3,8 +3,8 @@
  * txn.c
  *	  What the write path does when a transaction, or a part of it, ends.
  *
- * Before commit the transaction's batches are flushed.  Runs written earlier are
- * numbered first, so that of two writes of one sample the later one wins, and
+ * Before commit the transaction's batches are flushed, and runs written earlier
+ * numbered like these, so that of two writes of one sample the later one wins, and
  * everything is numbered then rather than when it was written, so that the last
  * committed transaction wins.  (Of two that commit at the same moment it is the
  * one that got here last.)  A prepared transaction takes its place when it is
@@ -128,13 +128,15 @@ finish_writes(void)
 	if (touched == NULL && ms_batches == NULL)
 		return;
 	order = ms_run_new_order();
+	for (MsBatch *batch = ms_batches; batch != NULL; batch = batch->next)
+		ms_batch_flush(batch, order);
+
+	/* last, so that all runs of a table have one number, should the keeper have given some another meanwhile */
 	for (Touched *t = touched; t != NULL; t = t->next)
 	{
 		if (!is_doomed(&t->key))
 			ms_run_stamp_order(t->table, txn_number, order);
 	}
-	for (MsBatch *batch = ms_batches; batch != NULL; batch = batch->next)
-		ms_batch_flush(batch, order);
 }
 
 static void

@@ -26,8 +26,14 @@
  * ones of its series, or it would afterwards overwrite what replaced it.  A
  * running one with a final order number (a prepared transaction, or one between
  * that and its commit) must not hold them back, it may stay for days; if a
- * later piece is folded before it, it gets a new order number, as if it had
- * been written just now.  That is allowed because it is not yet committed.
+ * later piece is folded before it, its transaction gets a new order number, as if
+ * it had written just now.  That is allowed because it is not yet committed, which is
+ * made sure of while nobody can look.
+ *
+ * What wins must not depend on when somebody folds, or a standby would show
+ * other values than its primary, or the primary after a crash than before.  So
+ * of a logged table new numbers are in WAL; and in recovery, when there cannot
+ * be any but those, a running piece does hold back later ones.
  *
  *-------------------------------------------------------------------------
  */
@@ -62,13 +68,41 @@ typedef enum RunFate
 } RunFate;
 
 /*
- * In recovery without hot standby: no snapshots, but also no knowledge of what
- * is in progress; a transaction has committed, or may still do so.
+ * In recovery while no snapshot can be taken: but then it is not known, either,
+ * which transactions are in progress.  One that has not ended may still do so,
+ * unless replay has said that all before it have (see ms_fold_ended).
  */
 static bool
 nobody_reads(void)
 {
-	return InRecovery && standbyState == STANDBY_DISABLED;
+	return InRecovery && standbyState < STANDBY_SNAPSHOT_READY;
+}
+
+/* What precedes this has ended, as far as replay has come; Invalid: not known. */
+static TransactionId replay_horizon = InvalidTransactionId;
+
+/* See maintain.h. */
+void
+ms_fold_ended(TransactionId xid)
+{
+	replay_horizon = xid;
+}
+
+static RunFate
+run_fate_in_replay(MsRun *run)
+{
+	if (pg_atomic_read_u32(&run->hint) == MS_HINT_COMMITTED || ms_xid_did_commit(run->xid))
+	{
+		pg_atomic_write_u32(&run->hint, MS_HINT_COMMITTED);
+		return FATE_FOLDABLE;
+	}
+	if (TransactionIdIsValid(replay_horizon) &&
+		TransactionIdPrecedes(run->xid, replay_horizon))
+	{
+		pg_atomic_write_u32(&run->hint, MS_HINT_ABORTED);
+		return FATE_DEAD;
+	}
+	return FATE_RUNNING;
 }
 
 static RunFate
@@ -80,13 +114,13 @@ run_fate(MsRun *run, TransactionId horizon)
 	if (hint == MS_HINT_ABORTED)
 		return FATE_DEAD;
 	if (nobody_reads())
-		return TransactionIdDidCommit(run->xid) ? FATE_FOLDABLE : FATE_RUNNING;
+		return run_fate_in_replay(run);
 	settled = TransactionIdPrecedes(run->xid, horizon);
 	if (hint == MS_HINT_NONE)
 	{
 		if (!settled && TransactionIdIsInProgress(run->xid))
 			return FATE_RUNNING;
-		if (!TransactionIdDidCommit(run->xid))
+		if (!ms_xid_did_commit(run->xid))
 		{
 			/* a standby may not have heard of a subtransaction yet */
 			if (!settled && RecoveryInProgress())
@@ -357,17 +391,19 @@ list_candidates(MsFoldWork *work, MsWindow *window, uint32 sid, TransactionId ho
 
 /* Decides which candidates to fold; returns how many, and whether any is dead. */
 static int
-choose(Candidate *list, int n, bool *any_dead)
+choose(const MsTable *table, Candidate *list, int n, bool *any_dead)
 {
 	int			nfold = 0;
 	bool		blocked = false;
+	bool		running_blocks = table->logged && RecoveryInProgress();
 
 	*any_dead = false;
 	for (int i = 0; i < n; i++)
 	{
 		if (list[i].fate == FATE_DEAD)
 			*any_dead = true;
-		else if (list[i].fate == FATE_RECENT)
+		else if (list[i].fate == FATE_RECENT ||
+				 (list[i].fate == FATE_RUNNING && running_blocks))
 			blocked = true;
 		else if (list[i].fate == FATE_FOLDABLE && !blocked)
 		{
@@ -376,6 +412,44 @@ choose(Candidate *list, int n, bool *any_dead)
 		}
 	}
 	return nfold;
+}
+
+/* Order number of the last piece to be folded; 0 if there is none. */
+static uint64
+last_folded(const Candidate *list, int n)
+{
+	uint64		order = 0;
+
+	for (int i = 0; i < n; i++)
+		if (list[i].fold)
+			order = list[i].order;
+	return order;
+}
+
+/* Must this one be numbered anew, as later ones are folded before it? */
+static bool
+is_overtaken(const Candidate *c, uint64 last)
+{
+	return c->fate == FATE_RUNNING && c->run->order < last;
+}
+
+/*
+ * Gives what is overtaken new order numbers, see the top.  False, with nothing done, if
+ * that cannot be.  Caller holds maintain and table->lock.
+ */
+static bool
+postpone_overtaken_locked(MsTable *table, const Candidate *list, int n)
+{
+	uint64		last = last_folded(list, n);
+
+	for (int i = 0; i < n; i++)
+		if (is_overtaken(&list[i], last) &&
+			!ms_run_can_postpone_locked(table, list[i].run))
+			return false;
+	for (int i = 0; i < n; i++)
+		if (is_overtaken(&list[i], last))
+			ms_run_postpone_locked(table, list[i].run);
+	return true;
 }
 
 /*
@@ -388,7 +462,6 @@ publish_locked(MsTable *table, MsWindow *window, uint32 sid, const Candidate *li
 {
 	MsArena    *arena = ms_store->arena;
 	MsEntry    *entry = ms_entry_locked(window, sid);
-	uint64		last_folded = 0;
 	MsRef	   *link;
 
 	if (folded)
@@ -411,8 +484,6 @@ publish_locked(MsTable *table, MsWindow *window, uint32 sid, const Candidate *li
 	{
 		MsRun	   *run = list[i].run;
 
-		if (list[i].fold)
-			last_folded = list[i].order;
 		if (list[i].fold || list[i].fate == FATE_DEAD)
 		{
 			if (list[i].fold)
@@ -426,11 +497,6 @@ publish_locked(MsTable *table, MsWindow *window, uint32 sid, const Candidate *li
 			}
 		}
 	}
-
-	/* see the top: what is still running comes after what was folded */
-	for (int i = 0; i < n; i++)
-		if (list[i].fate == FATE_RUNNING && list[i].order < last_folded)
-			list[i].run->order = ms_run_new_order();
 	window->version++;
 }
 
@@ -547,14 +613,14 @@ fold_series(MsFoldWork *work, MsWindow *window, uint32 sid, TransactionId horizo
 	Candidate  *list;
 	MsRef		old_chunk;
 	MsRef		new_chunk = 0;
+	uint32		len = 0;
 	bool		any_dead;
 	int			n = list_candidates(work, window, sid, horizon, &list, &old_chunk);
-	int			nfold = choose(list, n, &any_dead);
+	int			nfold = choose(table, list, n, &any_dead);
 
 	if (nfold > 0)
 	{
 		MsStored   *stored = old_chunk != 0 ? ms_ptr(ms_store->arena, old_chunk) : NULL;
-		uint32		len;
 		const uint8 *bytes = fold_candidates(work, stored, list, n, nfold, flags, &len);
 
 		stats->bytes_folded += len;
@@ -575,7 +641,10 @@ fold_series(MsFoldWork *work, MsWindow *window, uint32 sid, TransactionId horizo
 	if (nfold > 0 || any_dead)
 	{
 		ms_lock(table->lock, MS_RANK_TABLE);
-		publish_locked(table, window, sid, list, n, nfold > 0, new_chunk, stats);
+		if (postpone_overtaken_locked(table, list, n))
+			publish_locked(table, window, sid, list, n, nfold > 0, new_chunk, stats);
+		else if (new_chunk != 0)
+			ms_arena_free(ms_store->arena, &window->group, new_chunk, MS_STORED_SIZE(len));
 		ms_unlock(table->lock);
 	}
 	pfree(list);

@@ -11,7 +11,7 @@
  * startup process comes when WAL does.  The state of the store is the lock.
  *
  * Should the process that loads fail, the state goes back, and what was
- * restored stays: restoring again skips what is there (see restore.c).
+ * restored is dropped by whoever tries next.
  *
  *-------------------------------------------------------------------------
  */

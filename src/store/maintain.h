@@ -31,6 +31,9 @@ typedef struct MsMaintainStats
 /* Folds committed runs older than the oldest transaction anyone may still see as running, drops aborted ones. */
 extern void ms_fold_table(MsTable *table, uint64 max_pieces, MsMaintainStats *stats);
 
+/* Replay tells, where nobody can read yet: whatever precedes xid has ended. */
+extern void ms_fold_ended(TransactionId xid);
+
 /* Seals windows that ended before `now` and hold no runs; repacks sealed ones with much dead space. */
 extern void ms_seal_table(MsTable *table, TimestampTz now, uint64 max_chunks, MsMaintainStats *stats);
 

@@ -24,10 +24,26 @@
  * small: nothing is lost, and with more memory it goes on.
  *
  * Snapshots during recovery.  On a standby nobody but this process writes
- * files: when a SNAPEND record comes by, which precedes the checkpoint record
- * it belongs to, so that a restartpoint at that checkpoint finds what it needs.  At
- * the end of recovery rm_cleanup writes them before the end-of-recovery
- * checkpoint, as there may be no guard yet.
+ * files.  It does
+ *
+ * - when a SNAPEND record comes by, which precedes the checkpoint record it
+ *   belongs to, so that a restartpoint at that checkpoint finds what it needs.
+ *   Replay waits for it, and if it fails (a full disk), until it succeeds.
+ * - when the server stops: this process ends before the last restartpoint.
+ *   That may be at a checkpoint without such a record, namely one that ended
+ *   a recovery of the primary.  (Nothing holds up a restartpoint in the
+ *   moment between the replay of that checkpoint and of the SNAPEND that the
+ *   primary's guard writes first of all.  Should the standby crash in that moment,
+ *   having completed a restartpoint there, it would miss what the primary had
+ *   written between its last SNAPEND and its crash.)
+ * - at the end of recovery, in rm_cleanup, before the end-of-recovery
+ *   checkpoint, as there may be no guard yet.  A promoted standby has no such
+ *   checkpoint; there the guard, if it lives, takes that over.
+ *
+ * Transaction ids.  A run may bear the xid of a subtransaction that no other
+ * record has in its header; should the server crash before the commit record, it
+ * would be given out again, and whoever gets it would bring the run to
+ * life by committing.  So replay moves on the next xid itself.
  *
  * Locks: as the functions called.
  *
@@ -35,12 +51,18 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "access/xlogrecovery.h"
 #include "access/xlogutils.h"
 #include "miscadmin.h"
+#include "postmaster/startup.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/wait_event.h"
 
 #include "store/load.h"
 #include "store/maintain.h"
@@ -48,14 +70,34 @@
 #include "store/storage.h"
 #include "store/wal.h"
 
-/* In crash recovery, fold a table with so many runs or bytes of them. */
+/* Where nobody else folds, fold a table with so many runs or bytes of them. */
 #define FOLD_RUNS	4096
 #define FOLD_BYTES	(64 * 1024 * 1024)
 
 /* More than an empty table takes. */
 #define TABLE_BYTES	(256 * 1024)
 
+/* When a snapshot could not be written, it is tried again after this. */
+#define RETRY_MS		10000
+#define RETRY_POLL_MS	100
+
+/* The startup process's own state. */
 static MemoryContext redo_context = NULL;
+static bool replaying = false;	/* rm_startup has been called, rm_cleanup not */
+static bool in_record = false;	/* a record is being replayed */
+
+/* Gives back what an ERROR leaves behind; like ms_worker_recover. */
+static void
+clean_up_after_error(MemoryContext cxt)
+{
+	MemoryContextSwitchTo(cxt);
+	EmitErrorReport();
+	FlushErrorState();
+	LWLockReleaseAll();
+	pgstat_report_wait_end();
+	AtEOXact_Files(false);
+	AtEOXact_HashTables(false);
+}
 
 /* Counters must rise above whatever was given out before. */
 static void
@@ -65,17 +107,31 @@ raise_counter(pg_atomic_uint64 *counter, uint64 value)
 		pg_atomic_write_u64(counter, value);
 }
 
+/* Folding is only for the sake of memory: what cannot be folded stays as it is. */
 static void
-fold_runs(MsTable *table, bool must)
+fold_runs(MsTable *table)
 {
+	MemoryContext cxt = CurrentMemoryContext;
 	MsMaintainStats stats = {0};
 
-	if (!must && (standbyState != STANDBY_DISABLED ||
-				  (table->nruns < FOLD_RUNS && table->run_bytes < FOLD_BYTES)))
-		return;
-	ms_lock(table->maintain, MS_RANK_MAINTAIN);
-	ms_fold_table(table, PG_UINT64_MAX, &stats);
-	ms_unlock(table->maintain);
+	PG_TRY();
+	{
+		ms_lock(table->maintain, MS_RANK_MAINTAIN);
+		ms_fold_table(table, PG_UINT64_MAX, &stats);
+		ms_unlock(table->maintain);
+	}
+	PG_CATCH();
+	{
+		clean_up_after_error(cxt);
+	}
+	PG_END_TRY();
+}
+
+/* Is there a keeper who folds? */
+static bool
+keeper_folds(void)
+{
+	return standbyState >= STANDBY_SNAPSHOT_READY;
 }
 
 /* Drops tables whose storage is gone. */
@@ -125,6 +181,7 @@ redo_run(XLogReaderState *record)
 	MsRunInput	input;
 
 	memcpy(&xl, XLogRecGetData(record), sizeof(xl));
+	AdvanceNextFullTransactionIdPastXid(xl.xid);
 	raise_counter(&ms_store->order, xl.seq);
 	raise_counter(&ms_store->order, xl.order);
 	raise_counter(&ms_store->txn, xl.txn);
@@ -150,11 +207,13 @@ redo_run(XLogReaderState *record)
 		table = ms_table_lookup(&xl.key);
 		if (table == NULL)
 			return;
-		fold_runs(table, true);
+		fold_runs(table);
 		if (!ms_run_replay(table, &writer, &input, xl.seq, record->EndRecPtr))
 			report_full(table);
 	}
-	fold_runs(table, false);
+	if (!keeper_folds() &&
+		(table->nruns >= FOLD_RUNS || table->run_bytes >= FOLD_BYTES))
+		fold_runs(table);
 }
 
 static void
@@ -202,13 +261,58 @@ redo_drop_window(XLogReaderState *record)
 	ms_unlock(table->maintain);
 }
 
+/* False if it failed; that is logged. */
+static bool
+try_snapshot(void)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	volatile bool ok = false;
+	MsSnapshotStats stats;
+
+	PG_TRY();
+	{
+		ms_snapshot_write(0, &stats);
+		ok = true;
+	}
+	PG_CATCH();
+	{
+		clean_up_after_error(cxt);
+	}
+	PG_END_TRY();
+	return ok;
+}
+
+/* May not return, if the server stops meanwhile. */
+static void
+write_snapshot(void)
+{
+	while (!try_snapshot())
+	{
+		ereport(WARNING,
+				(errmsg("a memseries snapshot failed; replay waits until one succeeds"),
+				 errdetail("It is tried again in %d seconds.", RETRY_MS / 1000)));
+		for (int ms = 0; ms < RETRY_MS; ms += RETRY_POLL_MS)
+		{
+			ms_startup_interrupts();
+			pg_usleep(RETRY_POLL_MS * 1000L);
+		}
+	}
+}
+
 static void
 redo_snapend(XLogReaderState *record)
 {
-	MsSnapshotStats stats;
+	MsXlSnapEnd xl;
 
+	memcpy(&xl, XLogRecGetData(record), sizeof(xl));
+	ms_fold_ended(xl.oldest_running);
+
+	/* also so that nothing is left to ask the commit log about when that is truncated */
+	for (int i = 0; i < ms_store->max_tables && !keeper_folds(); i++)
+		if (ms_store->tables[i].in_use && ms_store->tables[i].nruns > 0)
+			fold_runs(&ms_store->tables[i]);
 	if (InArchiveRecovery)
-		ms_snapshot_write(false, &stats);
+		write_snapshot();
 }
 
 /* See wal.h. */
@@ -221,6 +325,7 @@ ms_wal_redo(XLogReaderState *record)
 		redo_context = AllocSetContextCreate(TopMemoryContext, "memseries redo",
 											 ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(redo_context);
+	in_record = true;
 	switch (XLogRecGetInfo(record) & ~XLR_INFO_MASK)
 	{
 		case MS_XLOG_RUN:
@@ -241,8 +346,35 @@ ms_wal_redo(XLogReaderState *record)
 		default:
 			elog(PANIC, "unknown memseries record type %u", XLogRecGetInfo(record));
 	}
+	in_record = false;
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(redo_context);
+}
+
+/*
+ * The startup process ends.  If that is between two records, the server is
+ * being stopped, and a restartpoint may follow: see the top.
+ */
+static void
+startup_exit(int code, Datum arg)
+{
+	if (!replaying || in_record || !InArchiveRecovery)
+		return;
+	replaying = false;
+	if (!try_snapshot())
+		ereport(PANIC,
+				(errmsg("memseries could not take its final snapshot"),
+				 errdetail("What was replayed since the last restartpoint will be replayed again when the server starts.")));
+}
+
+/* Called now and then while files are restored.  Does not return if the server stops. */
+static bool
+check_startup(void)
+{
+	ms_startup_interrupts();
+	ereport_startup_progress("restoring memseries windows, elapsed time: %ld.%02d s, %llu kB so far",
+							 (unsigned long long) ms_store->workers[MS_GUARD].done / 1024);
+	return false;
 }
 
 /* Before the first record is replayed: memory has to be as of the snapshot. */
@@ -251,22 +383,39 @@ ms_wal_startup(void)
 {
 	MsSnapshotStats stats;
 
-	(void) ms_store_load(NULL, &stats);
+	before_shmem_exit(startup_exit, (Datum) 0);
+	begin_startup_progress_phase();
+	(void) ms_store_load(check_startup, &stats);
+	replaying = true;
+	if (stats.written + stats.aside > 0)
+		ereport(LOG,
+				(errmsg("memseries restored %u windows (%llu kB)", stats.windows,
+						(unsigned long long) (stats.bytes / 1024)),
+				 errdetail("%u files were set aside, and %u removed because they are no longer needed.",
+						   stats.aside, stats.removed)));
 }
 
-/*
- * After the last: everything replayed must be in files before the
- * end-of-recovery checkpoint makes WAL unnecessary.  A promoted standby makes
- * no such checkpoint before its guard, if it lives, can take part in it.
- */
+/* Will the guard take the snapshot that is due?  It has promised to, then. */
+static bool
+guard_takes_over(void)
+{
+	uint32		expected = MS_PROMOTION_GUARD;
+
+	return PromoteIsTriggered() &&
+		pg_atomic_compare_exchange_u32(&ms_store->promotion, &expected,
+									   MS_PROMOTION_OWED);
+}
+
+/* After the last: everything replayed must be in files before WAL becomes unnecessary, see the top. */
 void
 ms_wal_cleanup(void)
 {
 	MsSnapshotStats stats;
 
 	sweep_storage();
-	if (!(PromoteIsTriggered() && ms_worker_is_running(MS_GUARD)))
-		ms_snapshot_write(false, &stats);
+	replaying = false;
+	if (!guard_takes_over())
+		ms_snapshot_write(0, &stats);
 	if (redo_context != NULL)
 		MemoryContextDelete(redo_context);
 	redo_context = NULL;

@@ -19,6 +19,12 @@
  * In both cases the file has a name that no snapshot writes to, a WARNING
  * tells, and everything else is restored.  A window half built is dropped.
  *
+ * Not so in recovery, for logged tables: WAL is about to be replayed on top
+ * of what is restored, and what is committed must not be missing
+ * because a setting is too small.  Then a sound file that cannot be restored
+ * is an ERROR, which stops the startup process; nothing is changed.  (A damaged
+ * one does not get better by stopping.)
+ *
  * What this does not do: write WAL.  A window that is missing here after its file was
  * damaged is not missing on a standby.
  *
@@ -126,12 +132,35 @@ set_aside(const MsSnapName *name, MsRestoreOutcome outcome, const char *why,
 				 errhint("It is tried again when the server starts next, if no samples were written for the same time meanwhile.")));
 }
 
-/* Gives files that were set aside for want of something another chance. */
+/* In recovery a sound file of a logged table must be restored, see the top; else returns. */
+static void
+refuse_recovery(const MsSnapName *name, const char *why)
+{
+	char		path[MAXPGPATH];
+
+	if (!RecoveryInProgress())
+		return;
+	ms_snapfile_path(path, name, MS_SNAP_LIVE);
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+			 errmsg("could not restore memseries snapshot file \"%s\": %s", path, why),
+			 errdetail("WAL is to be replayed that continues what is in it."),
+			 errhint("Make room, for instance by setting \"memseries.memory\" at least as large as it was, and start the server again. Nothing is lost.")));
+}
+
+/*
+ * Gives files that were set aside for want of something another chance.  Not in recovery: the server has
+ * been running without them.
+ */
 static void
 bring_back_unloaded(void)
 {
 	MsSnapName *names;
-	int			n = ms_snapfile_list(MS_SNAP_UNLOADED, &names);
+	int			n;
+
+	if (RecoveryInProgress())
+		return;
+	n = ms_snapfile_list(MS_SNAP_UNLOADED, &names);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -210,9 +239,13 @@ examine(MsSnapCandidate *file, MsSnapshotStats *stats)
 	if (protected(&restore, examine_contents))
 		return true;
 	if (restore.storage == MS_STORAGE_GONE)
+	{
 		remove_file(&file->name, stats);
-	else
-		set_aside(&file->name, restore.outcome, restore.why, stats);
+		return false;
+	}
+	if (restore.outcome == MS_RESTORE_UNLOADED)
+		refuse_recovery(&file->name, restore.why);
+	set_aside(&file->name, restore.outcome, restore.why, stats);
 	return false;
 }
 
@@ -315,9 +348,11 @@ restore_file(MsSnapCandidate *file, MsSnapshotStats *stats)
 		stats->written++;
 		stats->windows++;
 	}
-	else
+	else if (restore.outcome != MS_RESTORE_OUTDATED)
 	{
 		drop_half_built(&restore);
+		if (restore.outcome == MS_RESTORE_UNLOADED && file->head.logged)
+			refuse_recovery(&file->name, restore.why);
 		set_aside(&file->name, restore.outcome, restore.why, stats);
 	}
 	stats->bytes += file->size;

@@ -28,7 +28,9 @@ typedef enum MsRestoreOutcome
 {
 	MS_RESTORE_OK,
 	MS_RESTORE_DAMAGED,			/* restore->why */
-	MS_RESTORE_UNLOADED			/* likewise */
+	MS_RESTORE_UNLOADED,		/* likewise */
+	MS_RESTORE_OUTDATED			/* its window had been dropped before another
+								 * one, which was restored, was made */
 } MsRestoreOutcome;
 
 /* The restoring of one file. */

@@ -13,6 +13,11 @@
  * here everything that the store relies on is checked again (columns, times within
  * the window, series named by pieces).
  *
+ * Files of one table may overlap.  A base backup reads them while they are written,
+ * and may get a window that was dropped together with one that took its
+ * place, under another name, later.  Each window knows its last WAL record, so
+ * of logged tables the younger one counts.
+ *
  * Transactions.  Runs carry the xid of their transaction if it was not yet
  * known to be committed: prepared ones, which PostgreSQL brings back itself,
  * and such as were running when the server stopped.  The commit log judges
@@ -168,16 +173,63 @@ restore_table(MsRestore *restore, MsReader *reader, int nslots)
 	return true;
 }
 
+/* The first window that overlaps these bounds, or NULL.  Caller holds table->lock. */
+static MsWindow *
+overlapping_window(const MsTable *table, int64 start, int64 end)
+{
+	int			i = ms_window_search_locked(table, start);
+
+	if (i < table->nwindows && ms_window_at(table, i)->start < end)
+		return ms_window_at(table, i);
+	return NULL;
+}
+
+/*
+ * Drops windows that the file's replaces, see the top; false if it is the file
+ * that is out of date.  Theirs, or its own, goes in the next round of snapshots.
+ */
+static bool
+make_way(MsRestore *restore, const MsSnapWindow *head)
+{
+	MsTable    *table = restore->table;
+
+	for (;;)
+	{
+		MsWindow   *other;
+		int64		start = 0;
+		bool		older = false;
+
+		ms_lock_shared(table->lock, MS_RANK_TABLE);
+		other = overlapping_window(table, head->start, head->end);
+		if (other != NULL)
+		{
+			start = other->start;
+			older = other->lsn < head->lsn;
+		}
+		ms_unlock(table->lock);
+		if (other == NULL)
+			return true;
+		if (!older)
+			return false;
+		ms_lock(table->maintain, MS_RANK_MAINTAIN);
+		ms_window_replay_drop(table, start, PG_UINT64_MAX);
+		ms_unlock(table->maintain);
+	}
+}
+
 static bool
 restore_window(MsRestore *restore, const MsSnapWindow *head)
 {
 	MsTable    *table = restore->table;
 	bool		overlaps;
-	int			i;
 
+	if (table->logged && !make_way(restore, head))
+	{
+		restore->outcome = MS_RESTORE_OUTDATED;
+		return false;
+	}
 	ms_lock(table->lock, MS_RANK_TABLE);
-	i = ms_window_search_locked(table, head->start);
-	overlaps = i < table->nwindows && ms_window_at(table, i)->start < head->end;
+	overlaps = overlapping_window(table, head->start, head->end) != NULL;
 	if (!overlaps)
 		restore->window = ms_window_create_locked(table, head->start, head->end,
 												  MS_ALLOC_RESERVE);

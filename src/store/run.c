@@ -239,6 +239,23 @@ ms_run_free_locked(MsTable *table, MsWindow *window, MsRun *run)
 }
 
 /*
+ * The order number for a transaction about to commit that had taken this one.  In
+ * each table numbers are given in the order of the WAL records that have them: then
+ * whoever replays these may fold a run as soon as no snapshot minds, as none that
+ * comes later will have to go before it.  Caller holds table->lock exclusively.
+ */
+static uint64
+final_order_locked(MsTable *table, uint64 order)
+{
+	if (order == MS_ORDER_PENDING)
+		return order;
+	if (order < table->last_order)
+		order = ms_run_new_order();
+	table->last_order = order;
+	return order;
+}
+
+/*
  * The first half: everything that can fail.  Caller holds table->lock
  * exclusively.
  */
@@ -317,6 +334,7 @@ ms_run_append(MsTable *table, const MsRunWriter *writer, const MsRunInput *input
 	if (result == MS_APPEND_OK)
 	{
 		run->seq = ms_run_new_order();
+		run->order = final_order_locked(table, writer->order);
 		if (table->logged)
 			log_and_link_locked(table, window, run, pieces, len);
 		else
@@ -488,19 +506,55 @@ stamp_locked(MsTable *table, uint64 txn, uint64 order, XLogRecPtr end)
 	}
 }
 
-/* See run.h. */
-void
-ms_run_stamp_order(MsTable *table, uint64 txn, uint64 order)
+/* Numbers the runs of txn, and logs that.  Caller holds table->lock exclusively, and has looked at the gate. */
+static void
+log_and_stamp_locked(MsTable *table, uint64 txn, uint64 order)
 {
 	XLogRecPtr	end = InvalidXLogRecPtr;
 
-	ms_lock(table->lock, MS_RANK_TABLE);
 	START_CRIT_SECTION();
+	order = final_order_locked(table, order);
 	if (table->logged)
 		end = ms_wal_order(table, txn, order);
 	stamp_locked(table, txn, order, end);
 	END_CRIT_SECTION();
-	ms_unlock(table->lock);
+}
+
+/* See run.h. */
+void
+ms_run_stamp_order(MsTable *table, uint64 txn, uint64 order)
+{
+	for (;;)
+	{
+		bool		open;
+
+		ms_lock(table->lock, MS_RANK_TABLE);
+		open = pg_atomic_read_u32(&ms_store->state) == MS_STORE_READY;
+		if (open)
+			log_and_stamp_locked(table, txn, order);
+		ms_unlock(table->lock);
+		if (open)
+			break;
+		ms_store_check_writable();	/* waits, or complains */
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* See run.h. */
+bool
+ms_run_can_postpone_locked(const MsTable *table, const MsRun *run)
+{
+	return (!table->logged ||
+			(!RecoveryInProgress() &&
+			 pg_atomic_read_u32(&ms_store->state) == MS_STORE_READY)) &&
+		TransactionIdIsInProgress(run->xid);
+}
+
+/* See run.h. */
+void
+ms_run_postpone_locked(MsTable *table, MsRun *run)
+{
+	log_and_stamp_locked(table, run->txn, ms_run_new_order());
 }
 
 void
@@ -509,6 +563,15 @@ ms_run_replay_order(MsTable *table, uint64 txn, uint64 order, XLogRecPtr end)
 	ms_lock(table->lock, MS_RANK_TABLE);
 	stamp_locked(table, txn, order, end);
 	ms_unlock(table->lock);
+}
+
+/* See run.h. */
+bool
+ms_xid_did_commit(TransactionId xid)
+{
+	if (TransactionIdIsNormal(xid) && TransactionIdPrecedes(xid, ms_oldest_clog_xid()))
+		return false;
+	return TransactionIdDidCommit(xid);
 }
 
 /*
@@ -531,7 +594,7 @@ ms_run_visible(MsRun *run, Snapshot snapshot)
 		return true;
 	if (!mvcc && TransactionIdIsInProgress(run->xid))
 		return false;
-	if (TransactionIdDidCommit(run->xid))
+	if (ms_xid_did_commit(run->xid))
 	{
 		pg_atomic_write_u32(&run->hint, MS_HINT_COMMITTED);
 		return true;

@@ -133,8 +133,21 @@ extern bool ms_run_replay(MsTable *table, const MsRunWriter *writer,
 						  const MsRunInput *input, uint64 seq, XLogRecPtr end);
 extern void ms_run_replay_order(MsTable *table, uint64 txn, uint64 order, XLogRecPtr end);
 
-/* Gives all runs of txn in this table their order.  Takes table->lock exclusive.  Never fails. */
+/* Gives all runs of txn in this table their order.  Takes table->lock exclusive.  ERROR if the gate is closed. */
 extern void ms_run_stamp_order(MsTable *table, uint64 txn, uint64 order);
+
+/*
+ * Numbers the transaction of a run anew, as if it had written just now; all its runs in this table.  Only if it can be done:
+ * it has not ended, and what is logged can be.  Caller holds table->lock exclusively.  Never fail.
+ */
+extern bool ms_run_can_postpone_locked(const MsTable *table, const MsRun *run);
+extern void ms_run_postpone_locked(MsTable *table, MsRun *run);
+
+/*
+ * Did the transaction commit?  As TransactionIdDidCommit, but one that the commit log has forgotten did not: had it, its runs
+ * would bear the hint, since the keeper judges each long before.
+ */
+extern bool ms_xid_did_commit(TransactionId xid);
 
 /* Walking a run's pieces; the caller counts to run->npieces. */
 extern MsPiece *ms_run_first_piece(MsRun *run);

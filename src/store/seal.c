@@ -194,9 +194,9 @@ ms_expire_table(MsTable *table, int64 horizon)
 		int64		t = PG_INT64_MIN;
 		MsWindow   *window = ms_window_walk(table, &t);
 
-		if (window == NULL || window->end > horizon)
+		if (window == NULL || window->end > horizon ||
+			!ms_window_drop(table, window->start))
 			break;
-		ms_window_drop(table, window->start);
 		expired++;
 	}
 	if (expired > 0)
@@ -221,10 +221,9 @@ ms_expire_oldest(MsTable *table)
 	if (found)
 		start = ms_window_at(table, 0)->start;
 	ms_unlock(table->lock);
-	if (!found)
+	if (!found || !ms_window_drop(table, start))
 		return false;
 
-	ms_window_drop(table, start);
 	ms_lock(table->lock, MS_RANK_TABLE);
 	table->expired_windows++;
 	ms_unlock(table->lock);

@@ -74,6 +74,8 @@ init_store(MsStore *store, MsArena *arena)
 	pg_atomic_init_u64(&store->order, 0);
 	pg_atomic_init_u64(&store->txn, 0);
 	pg_atomic_init_u64(&store->generation, 0);
+	pg_atomic_init_u64(&store->snap_round, 0);
+	pg_atomic_init_u32(&store->promotion, MS_PROMOTION_NO_GUARD);
 	pg_atomic_init_u32(&store->checkpointing, 0);
 	pg_atomic_init_u64(&store->snap_requested, 0);
 	pg_atomic_init_u64(&store->snap_done, 0);
@@ -200,6 +202,29 @@ ms_unlock(LWLock *lock)
 	LWLockRelease(lock);
 }
 
+/* See shmem.h. */
+uint32
+ms_wait_event(MsWait wait)
+{
+#ifdef MS_HAVE_WAIT_EVENTS
+	static const char *const names[MS_NUM_WAITS] = {
+		[MS_WAIT_GUARD] = "MemseriesGuardMain",
+		[MS_WAIT_KEEPER] = "MemseriesKeeperMain",
+		[MS_WAIT_STORE] = "MemseriesStoreReady",
+		[MS_WAIT_SNAPSHOT] = "MemseriesSnapshot",
+		[MS_WAIT_FILE] = "MemseriesSnapshotFile"
+	};
+	static uint32 events[MS_NUM_WAITS];
+
+	if (events[wait] == 0)
+		events[wait] = WaitEventExtensionNew(names[wait]);
+	return events[wait];
+#else
+	(void) wait;
+	return PG_WAIT_EXTENSION;
+#endif
+}
+
 /* Moves the store to another state and wakes whoever waits for it. */
 void
 ms_store_set_state(MsStoreState state)
@@ -238,7 +263,7 @@ wait_for_state(MsStoreState state)
 							 "single-user mode cannot use memseries tables.")));
 		}
 		ConditionVariableTimedSleep(&ms_store->state_cv, STORE_WAIT_MS,
-									PG_WAIT_EXTENSION);
+									ms_wait_event(MS_WAIT_STORE));
 	}
 	ConditionVariableCancelSleep();
 }

@@ -58,6 +58,18 @@ typedef enum MsStoreState
 								 * refused, reads still work */
 } MsStoreState;
 
+/*
+ * Who takes the snapshot that covers what a standby has replayed, when it is
+ * promoted: the guard, afterwards, or the startup process, before.  Moves by
+ * compare and exchange, so that one of them does.
+ */
+typedef enum MsPromotion
+{
+	MS_PROMOTION_NO_GUARD = 0,	/* there is no guard that could */
+	MS_PROMOTION_GUARD,			/* there is one */
+	MS_PROMOTION_OWED			/* the guard must, before it ends */
+} MsPromotion;
+
 typedef enum MsWorkerKind
 {
 	MS_KEEPER = 0,
@@ -101,6 +113,9 @@ typedef struct MsStore
 	pg_atomic_uint64 order;		/* last order number given to a run */
 	pg_atomic_uint64 txn;		/* last transaction number given to a writer */
 	pg_atomic_uint64 generation;	/* last table generation given */
+	pg_atomic_uint64 snap_round;	/* last number given to a round of
+									 * snapshots, or found in a file */
+	pg_atomic_uint32 promotion; /* MsPromotion */
 	pg_atomic_uint32 checkpointing; /* a checkpoint has said that it began, and
 									 * not yet that it ended */
 
@@ -131,6 +146,20 @@ extern void ms_lock(LWLock *lock, MsLockRank rank);
 extern void ms_lock_shared(LWLock *lock, MsLockRank rank);
 extern bool ms_lock_conditional(LWLock *lock, MsLockRank rank);
 extern void ms_unlock(LWLock *lock);
+
+/* What processes of memseries wait for, as pg_stat_activity shows it; on servers that cannot, "Extension". */
+typedef enum MsWait
+{
+	MS_WAIT_GUARD,				/* the guard, for something to do */
+	MS_WAIT_KEEPER,				/* the keeper, for its next round */
+	MS_WAIT_STORE,				/* until the store can be read or written */
+	MS_WAIT_SNAPSHOT,			/* a session, for the snapshot it asked for */
+	MS_WAIT_FILE,				/* reading or writing a snapshot file */
+	MS_NUM_WAITS
+} MsWait;
+
+/* Not in a critical section. */
+extern uint32 ms_wait_event(MsWait wait);
 
 /* Workers' public state */
 extern void ms_worker_attach(MsWorkerKind kind);	/* also detaches at exit */

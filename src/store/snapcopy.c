@@ -86,12 +86,13 @@ static bool
 has_committed(MsRun *run)
 {
 	return pg_atomic_read_u32(&run->hint) == MS_HINT_COMMITTED ||
-		TransactionIdDidCommit(run->xid);
+		ms_xid_did_commit(run->xid);
 }
 
 /*
  * Under which xid to write a run: Frozen if it is to count without asking, Invalid
- * if it is left out.  *partial is set if it is left out but may commit, or has.
+ * if it is left out.  *partial is set if the file is to be written again when the
+ * transaction has ended.
  */
 static TransactionId
 judge_run(MsRun *run, const MsSnapCut *cut, bool logged, bool *partial)
@@ -114,10 +115,12 @@ judge_run(MsRun *run, const MsSnapCut *cut, bool logged, bool *partial)
 		running = hint == MS_HINT_NONE && TransactionIdIsInProgress(run->xid);
 	if (!running)
 		return has_committed(run) ? FrozenTransactionId : InvalidTransactionId;
-	if (cut->snapshot == NULL || was_prepared(cut, run->xid))
+	if (cut->snapshot != NULL && was_prepared(cut, run->xid))
 		return run->xid;
+
+	/* should the server not stop after a final round, the next one writes it again */
 	*partial = true;
-	return InvalidTransactionId;
+	return cut->snapshot == NULL ? run->xid : InvalidTransactionId;
 }
 
 /* See snapshot.h.  Takes table->lock shared, of each table in turn. */
@@ -184,12 +187,14 @@ note_head_locked(MsSnapCopy *copy)
 	head->end = window->end;
 	head->sealed = window->sealed;
 	head->lsn = window->lsn;
-	copy->config = table->config;
-	head->chunk_interval = table->config.chunk_interval;
-	head->retain = table->config.retain;
-	head->max_series = table->config.max_series;
-	head->on_full = table->config.on_full;
-	head->on_out_of_range = table->config.on_out_of_range;
+	if (!copy->config_noted)
+		copy->config = table->config;
+	copy->config_noted = true;
+	head->chunk_interval = copy->config.chunk_interval;
+	head->retain = copy->config.retain;
+	head->max_series = copy->config.max_series;
+	head->on_full = copy->config.on_full;
+	head->on_out_of_range = copy->config.on_out_of_range;
 	head->logged = table->logged;
 	head->nchunks = window->nchunks;
 	head->nsamples = window->nsamples;

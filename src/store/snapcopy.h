@@ -39,6 +39,7 @@ typedef struct MsSnapCopy
 	MsWindow   *window;
 	uint64		generation;
 	MsConfig	config;
+	bool		config_noted;	/* all files of a table in a round have the same */
 	MsSnapWindow head;
 	MsSnapSlot *slots;			/* [MS_MAX_SLOTS] */
 	int			nlabels;

@@ -176,7 +176,7 @@ ms_snapstream_write(void *arg, const uint8 *data, Size len)
 {
 	MsSnapStream *stream = arg;
 
-	pgstat_report_wait_start(PG_WAIT_EXTENSION);
+	pgstat_report_wait_start(ms_wait_event(MS_WAIT_FILE));
 	while (len > 0)
 	{
 		ssize_t		n;
@@ -203,7 +203,7 @@ ms_snapstream_read(void *arg, uint8 *buf, Size len)
 {
 	MsSnapStream *stream = arg;
 
-	pgstat_report_wait_start(PG_WAIT_EXTENSION);
+	pgstat_report_wait_start(ms_wait_event(MS_WAIT_FILE));
 	while (len > 0)
 	{
 		ssize_t		n = read(stream->fd, buf, Min(len, (Size) 1 << 30));
@@ -225,12 +225,17 @@ ms_snapstream_read(void *arg, uint8 *buf, Size len)
 void
 ms_snapstream_sync(MsSnapStream *stream)
 {
+	int			rc;
+
 	/*
 	 * A file that could not be made durable is written anew from memory, with
 	 * another temporary file, so this need not be the PANIC that it is for
 	 * data files.
 	 */
-	if (pg_fsync(stream->fd) != 0)
+	pgstat_report_wait_start(ms_wait_event(MS_WAIT_FILE));
+	rc = pg_fsync(stream->fd);
+	pgstat_report_wait_end();
+	if (rc != 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("could not fsync file \"%s\": %m", stream->path)));

@@ -63,6 +63,7 @@
 #include <unistd.h>
 
 #include "access/xlog.h"
+#include "access/xlogrecovery.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "storage/proc.h"
@@ -82,18 +83,11 @@
 #define SNAP_PARTIAL	PG_UINT64_MAX
 #define SNAP_WRITING	(PG_UINT64_MAX - 1)
 
-/* Settings as the youngest file of a table has them, by entry of the directory. */
-typedef struct KnownConfig
-{
-	uint64		generation;		/* of the table; 0: nothing known */
-	MsConfig	config;
-} KnownConfig;
-
-/* What this process remembers from one round to the next. */
-static KnownConfig *known_configs = NULL;	/* [max_tables] */
-static uint64 last_round = 0;
-static MsSnapName *condemned = NULL;	/* files of tables that are gone, as
-										 * the last round saw them */
+/*
+ * Files of tables that are gone, as the last round of this process saw them.
+ * (In another process's first round they wait once more.)
+ */
+static MsSnapName *condemned = NULL;
 static int	ncondemned = 0;
 
 /* A file written in this round, waiting to be put in place. */
@@ -110,6 +104,7 @@ typedef struct Round
 {
 	uint64		number;
 	bool		final;
+	bool		mark;			/* a SNAPEND record is wanted in any case */
 	bool		flushed;		/* WAL, by a SNAPEND record */
 	XLogRecPtr	redo;			/* the redo point it will cover */
 	MsSnapCut	cut;			/* what committed means; without a snapshot in
@@ -123,37 +118,22 @@ typedef struct Round
 	int			files_cap;
 } Round;
 
-static KnownConfig *
-known_config(MsTable *table)
-{
-	if (known_configs == NULL)
-		known_configs = MemoryContextAllocZero(TopMemoryContext,
-											   sizeof(KnownConfig) * ms_store->max_tables);
-	return &known_configs[table - ms_store->tables];
-}
-
+/* Has the youngest file of the table these settings? */
 static bool
-config_is_known(MsTable *table, const MsConfig *config)
+config_is_known(const MsTable *table, const MsConfig *config)
 {
-	KnownConfig *known = known_config(table);
-
-	return known->generation == table->generation &&
-		known->config.chunk_interval == config->chunk_interval &&
-		known->config.retain == config->retain &&
-		known->config.max_series == config->max_series &&
-		known->config.on_full == config->on_full &&
-		known->config.on_out_of_range == config->on_out_of_range;
+	return table->snap_config_known &&
+		ms_config_equal(&table->snap_config, config);
 }
 
-/* See snapfile.h.  Also makes later rounds have higher numbers. */
+/* See snapfile.h.  Also makes later rounds have higher numbers.  Called while nobody else takes or restores snapshots. */
 void
 ms_snapshot_note_restored(MsTable *table, uint64 round)
 {
-	KnownConfig *known = known_config(table);
-
-	known->generation = table->generation;
-	known->config = ms_table_get_config(table);
-	last_round = Max(last_round, round);
+	table->snap_config = ms_table_get_config(table);
+	table->snap_config_known = true;
+	if (pg_atomic_read_u64(&ms_store->snap_round) < round)
+		pg_atomic_write_u64(&ms_store->snap_round, round);
 }
 
 static void
@@ -248,7 +228,10 @@ write_table(Round *round, MsTable *table)
 
 		if (write)
 		{
+			TimestampTz start = GetCurrentTimestamp();
+
 			ms_snapstream_sync(&stream);
+			round->stats->sync_us += GetCurrentTimestamp() - start;
 			remember_file(round, &copy);
 			config_written = true;
 		}
@@ -262,12 +245,18 @@ write_table(Round *round, MsTable *table)
 
 /*
  * Before anything is put in place or removed, WAL must be durable as far as
- * memory went; in recovery it is.  A record of our own marks the place.
+ * memory went.  A record of our own marks the place.  In recovery it is durable, but
+ * should replay begin anew, nobody may read before it has come this far
+ * again: XLogFlush then notes that in pg_control.
  */
 static void
 flush_wal(Round *round)
 {
-	if (!round->flushed && !RecoveryInProgress())
+	if (round->flushed)
+		return;
+	if (RecoveryInProgress())
+		XLogFlush(GetXLogReplayRecPtr(NULL));
+	else
 		ms_wal_snapend(round->redo);
 	round->flushed = true;
 }
@@ -382,7 +371,6 @@ mark_written(Round *round)
 	{
 		NewFile    *file = &round->files[i];
 		MsTable    *table = file->table;
-		KnownConfig *known = known_config(table);
 		MsWindow   *window = NULL;
 
 		ms_lock(table->maintain, MS_RANK_MAINTAIN);
@@ -393,10 +381,12 @@ mark_written(Round *round)
 		if (window != NULL && window->start == file->name.start &&
 			window->snap_version == SNAP_WRITING)
 			window->snap_version = file->version;
+		if (window != NULL)
+		{
+			table->snap_config = file->config;
+			table->snap_config_known = true;
+		}
 		ms_unlock(table->maintain);
-
-		known->generation = file->generation;
-		known->config = file->config;
 	}
 	round->stats->written = round->nfiles;
 }
@@ -444,17 +434,22 @@ run_round(Round *round)
 
 	ms_worker_report(MS_GUARD, "snapshot: making files durable", 0, 0);
 	remove_orphans(round);
-	if (round->nfiles > 0)
+	if (round->nfiles > 0 || round->mark)
 		flush_wal(round);
 	rename_files(round);
 	if (round->nfiles > 0 || round->stats->removed > 0)
+	{
+		TimestampTz start = GetCurrentTimestamp();
+
 		fsync_fname(MS_SNAP_DIR, true);
+		round->stats->sync_us += GetCurrentTimestamp() - start;
+	}
 	mark_written(round);
 }
 
 /* See snapshot.h. */
 void
-ms_snapshot_write(bool final, MsSnapshotStats *stats)
+ms_snapshot_write(int flags, MsSnapshotStats *stats)
 {
 	MemoryContext cxt = AllocSetContextCreate(TopMemoryContext, "memseries snapshot",
 											  ALLOCSET_DEFAULT_SIZES);
@@ -462,12 +457,14 @@ ms_snapshot_write(bool final, MsSnapshotStats *stats)
 	Round	   *round = palloc0(sizeof(Round));
 
 	memset(stats, 0, sizeof(*stats));
-	round->final = final;
+	round->final = (flags & MS_SNAPSHOT_FINAL) != 0;
+	round->mark = (flags & MS_SNAPSHOT_MARK) != 0;
 	round->redo = GetRedoRecPtr();
 	round->stats = stats;
 	round->buffer = palloc(WRITE_BUFFER);
-	last_round = Max(last_round + 1, (uint64) GetCurrentTimestamp());
-	round->number = last_round;
+	round->number = Max(pg_atomic_read_u64(&ms_store->snap_round) + 1,
+						(uint64) GetCurrentTimestamp());
+	pg_atomic_write_u64(&ms_store->snap_round, round->number);
 
 	ms_snapfile_make_dir();
 	PG_TRY();

@@ -19,8 +19,11 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "access/xlog.h"
+#include "common/int.h"
 #include "miscadmin.h"
+#include "storage/procarray.h"
 
 #include "core/chunk.h"
 #include "store/wal.h"
@@ -32,6 +35,16 @@ const MsConfig ms_default_config = {
 	.on_full = MS_FULL_ERROR,
 	.on_out_of_range = MS_RANGE_ERROR
 };
+
+bool
+ms_config_equal(const MsConfig *a, const MsConfig *b)
+{
+	return a->chunk_interval == b->chunk_interval &&
+		a->retain == b->retain &&
+		a->max_series == b->max_series &&
+		a->on_full == b->on_full &&
+		a->on_out_of_range == b->on_out_of_range;
+}
 
 MsTableKey
 ms_table_key(RelFileLocator locator)
@@ -266,7 +279,12 @@ ms_table_clear(MsTable *table)
 		ms_unlock(table->lock);
 		if (!found)
 			break;
-		ms_window_drop(table, start);
+		if (!ms_window_drop(table, start))
+		{
+			ms_unlock(table->maintain);
+			ms_store_check_writable();
+			ms_lock(table->maintain, MS_RANK_MAINTAIN);
+		}
 	}
 	ms_series_sweep(table);
 	ms_unlock(table->maintain);
@@ -317,20 +335,84 @@ ms_table_get_slots(MsTable *table, MsSlot *out, int max)
 
 /*
  * Settings are logged at once, as far as the table is known to WAL at all: the
- * keeper goes by them after a crash.
+ * keeper goes by them after a crash.  Caller holds table->lock exclusively.
  */
-void
-ms_table_set_config(MsTable *table, const MsConfig *config)
+static void
+set_config_locked(MsTable *table, const MsConfig *config, TransactionId xid)
 {
-	ms_lock(table->lock, MS_RANK_TABLE);
 	START_CRIT_SECTION();
 	table->config = *config;
+	table->config_xid = xid;
 	if (table->logged && table->nwindows > 0 && !RecoveryInProgress())
 		table->logged_at = ms_wal_table(table);
 	else
 		table->logged_at = InvalidXLogRecPtr;
 	END_CRIT_SECTION();
+}
+
+/* See table.h. */
+void
+ms_table_set_config(MsTable *table, const MsConfig *config)
+{
+	ms_lock(table->lock, MS_RANK_TABLE);
+	set_config_locked(table, config, InvalidTransactionId);
 	ms_unlock(table->lock);
+}
+
+/*
+ * How many windows as long as a's to keep, so that nothing goes that a or b would keep at any time.
+ * b's horizon may lie as far back as its retain windows; one more of a's for the alignment.
+ */
+static int32
+wider_retain(const MsConfig *a, const MsConfig *b)
+{
+	int64		reach;
+	int64		n;
+
+	if (a->retain == 0 || b->retain == 0)
+		return 0;
+	if (a->chunk_interval == b->chunk_interval)
+		return Max(a->retain, b->retain);
+	if (pg_mul_s64_overflow(b->retain, b->chunk_interval, &reach))
+		return 0;
+	n = reach / a->chunk_interval + 2;
+	return n > PG_INT32_MAX ? 0 : Max(a->retain, (int32) n);
+}
+
+/* See table.h. */
+bool
+ms_table_widen_config(MsTable *table, const MsConfig *config, TransactionId xid)
+{
+	MsConfig	both;
+	bool		open;
+
+	ms_lock(table->lock, MS_RANK_TABLE);
+	open = pg_atomic_read_u32(&ms_store->state) == MS_STORE_READY;
+	if (open)
+	{
+		both = table->config;
+		both.retain = wider_retain(&both, config);
+		both.max_series = Max(both.max_series, config->max_series);
+		both.on_full = Min(both.on_full, config->on_full);
+		both.on_out_of_range = Min(both.on_out_of_range, config->on_out_of_range);
+		set_config_locked(table, &both, xid);
+	}
+	ms_unlock(table->lock);
+	return open;
+}
+
+StaticAssertDecl(MS_FULL_ERROR < MS_FULL_EXPIRE && MS_RANGE_ERROR < MS_RANGE_SKIP,
+				 "the lower one loses less");
+
+bool
+ms_table_config_in_doubt(MsTable *table)
+{
+	TransactionId xid;
+
+	ms_lock_shared(table->lock, MS_RANK_TABLE);
+	xid = table->config_xid;
+	ms_unlock(table->lock);
+	return TransactionIdIsValid(xid) && TransactionIdIsInProgress(xid);
 }
 
 /* See table.h.  Slots are only ever appended, so the longer list is the newer. */
@@ -344,7 +426,7 @@ ms_table_replay(const MsTableKey *key, const MsConfig *config,
 	table->config = *config;
 	if (nslots > table->nslots &&
 		!append_slots_locked(table, slots + table->nslots, nslots - table->nslots))
-		elog(FATAL, "memseries memory is full during recovery");
+		report_full();
 	ms_unlock(table->lock);
 }
 

@@ -69,6 +69,8 @@ typedef struct MsConfig
 
 extern const MsConfig ms_default_config;
 
+extern bool ms_config_equal(const MsConfig *a, const MsConfig *b);
+
 /*
  * What a window's index holds for each series id: the chunk, and the pieces
  * not yet folded into it, newest first.
@@ -144,6 +146,7 @@ typedef struct MsTable
 
 	/* Under lock. */
 	MsConfig	config;
+	TransactionId config_xid;	/* about to commit other ones; Invalid: none */
 	int			nslots;
 	int			nlabels;		/* slots that are labels */
 	int			nvalues;		/* slots that are values */
@@ -154,8 +157,13 @@ typedef struct MsTable
 	MsSeriesTable series;
 	XLogRecPtr	logged_at;		/* end of the last TABLE record; 0: log one
 								 * before the next run */
+	uint64		last_order;		/* last final order number given here */
 	uint32		nruns;			/* in all windows */
 	uint64		run_bytes;
+
+	/* Under maintain. */
+	bool		snap_config_known;	/* snap_config is set */
+	MsConfig	snap_config;	/* as the youngest file has them */
 
 	/* Under lock; counters since the table was created or the server started. */
 	uint64		skipped_samples;	/* left out because out of range */
@@ -185,7 +193,10 @@ extern void ms_table_drop(const MsTableKey *key);
 /* Frees a dropped table, or every table if force.  Caller holds table->maintain. */
 extern void ms_table_free(MsTable *table);
 
-/* Removes all data, keeping the table (TRUNCATE of storage made in the same transaction). Takes maintain and lock. */
+/*
+ * Removes all data, keeping the table (TRUNCATE of storage made in the same transaction).  Takes maintain and lock.  ERROR if
+ * the gate is closed.
+ */
 extern void ms_table_clear(MsTable *table);
 
 /* Appends slots; under no lock on entry.  ERROR if there are too many or memory is full. */
@@ -194,6 +205,15 @@ extern void ms_table_add_slots(MsTable *table, const MsSlot *slots, int nslots);
 /* Copies at most max slots; returns their number.  Takes lock shared. */
 extern int	ms_table_get_slots(MsTable *table, MsSlot *out, int max);
 extern void ms_table_set_config(MsTable *table, const MsConfig *config);
+
+/*
+ * For a transaction that is about to commit other settings: until ms_table_set_config, the table has such as keep
+ * what either keeps, and that is in WAL before the commit is.  False, with nothing done, if the gate is closed.
+ */
+extern bool ms_table_widen_config(MsTable *table, const MsConfig *config, TransactionId xid);
+
+/* Are its settings such, of a transaction that has not ended? */
+extern bool ms_table_config_in_doubt(MsTable *table);
 extern MsConfig ms_table_get_config(MsTable *table);
 extern void ms_table_count_skipped(MsTable *table, uint64 n);
 
@@ -234,10 +254,13 @@ extern MsEntry *ms_entry_locked(const MsWindow *window, uint32 sid);
 /* What a new window for t would span, or the span of the existing one; takes lock shared. */
 extern void ms_window_bounds(MsTable *table, int64 t, int64 *start, int64 *end);
 
-/* Takes the window out of the table, frees it with all it holds, in O(spans).  Caller holds maintain, not lock. */
-extern void ms_window_drop(MsTable *table, int64 start);
+/*
+ * Takes the window out of the table, frees it with all it holds, in O(spans).  Caller holds maintain, not lock.  False, with
+ * nothing done, if the table is logged and the gate is closed.
+ */
+extern bool ms_window_drop(MsTable *table, int64 start);
 
-/* Replay: the same, unless the window has seen records after `end`. */
+/* Replay and restoring: the same without a record, unless the window has seen records after `end`. */
 extern void ms_window_replay_drop(MsTable *table, int64 start, XLogRecPtr end);
 
 /* Frees series that no window refers to; caller holds maintain, not lock.  Returns how many. */

@@ -29,6 +29,8 @@
 #include "access/xlog_internal.h"
 #include "access/xloginsert.h"
 
+#include "storage/procarray.h"
+
 #include "core/bits.h"
 #include "store/wal.h"
 
@@ -207,13 +209,13 @@ ms_wal_table(const MsTable *table)
 }
 
 XLogRecPtr
-ms_wal_drop_window(const MsTable *table, const MsWindow *window)
+ms_wal_drop_window(const MsTableKey *key, int64 start)
 {
 	MsXlWindow	xl;
 
 	memset(&xl, 0, sizeof(xl));
-	xl.key = table->key;
-	xl.start = window->start;
+	xl.key = *key;
+	xl.start = start;
 	XLogBeginInsert();
 	XLogRegisterData((char *) &xl, sizeof(xl));
 	return XLogInsert(MS_RMGR_ID, MS_XLOG_DROP_WINDOW);
@@ -223,8 +225,12 @@ ms_wal_drop_window(const MsTable *table, const MsWindow *window)
 void
 ms_wal_snapend(XLogRecPtr redo)
 {
-	MsXlSnapEnd xl = {redo};
+	MsXlSnapEnd xl;
 	XLogRecPtr	end;
+
+	memset(&xl, 0, sizeof(xl));
+	xl.redo = redo;
+	xl.oldest_running = GetOldestActiveTransactionId();
 
 	/* unimportant: it must not keep an idle server taking checkpoints */
 	XLogBeginInsert();
@@ -289,9 +295,13 @@ ms_wal_desc(StringInfo buf, XLogReaderState *record)
 				break;
 			}
 		case MS_XLOG_SNAPEND:
-			appendStringInfo(buf, "redo %X/%X",
-							 LSN_FORMAT_ARGS(((MsXlSnapEnd *) data)->redo));
-			break;
+			{
+				MsXlSnapEnd *xl = (MsXlSnapEnd *) data;
+
+				appendStringInfo(buf, "redo %X/%X, oldest running xid %u",
+								 LSN_FORMAT_ARGS(xl->redo), xl->oldest_running);
+				break;
+			}
 	}
 }
 

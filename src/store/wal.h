@@ -12,8 +12,8 @@
  *	ORDER		MsXlOrder: a transaction about to commit numbers its runs
  *	TABLE		MsXlTable, then MsSlot[nslots]: settings and column slots
  *	DROP_WINDOW	MsXlWindow: a window has expired
- *	SNAPEND		MsXlSnapEnd: a snapshot that covers a redo point is written and
- *				will be durable when this record is
+ *	SNAPEND		MsXlSnapEnd: a snapshot that covers a redo point has been
+ *				written, and is put in place once this record is durable
  *
  * Each window remembers the end of the last record that was applied to it, and
  * its snapshot file carries that along: replay skips what the window holds.
@@ -76,6 +76,8 @@ typedef struct MsXlWindow
 typedef struct MsXlSnapEnd
 {
 	XLogRecPtr	redo;			/* the redo point covered */
+	TransactionId oldest_running;	/* whatever precedes it has ended, and said
+									 * so in WAL before this */
 } MsXlSnapEnd;
 
 extern void ms_wal_init(void);	/* registers the resource manager */
@@ -90,7 +92,7 @@ extern XLogRecPtr ms_wal_run(const MsTable *table, const MsWindow *window,
 							 const MsRun *run, char *pieces, Size len);
 extern XLogRecPtr ms_wal_order(const MsTable *table, uint64 txn, uint64 order);
 extern XLogRecPtr ms_wal_table(const MsTable *table);
-extern XLogRecPtr ms_wal_drop_window(const MsTable *table, const MsWindow *window);
+extern XLogRecPtr ms_wal_drop_window(const MsTableKey *key, int64 start);
 
 /* Inserts SNAPEND and flushes WAL up to it.  No lock held. */
 extern void ms_wal_snapend(XLogRecPtr redo);

@@ -218,8 +218,10 @@ ms_entry_ensure_locked(MsWindow *window, uint32 sid, int flags)
 /*
  * Takes out the window that begins at start, if its last record ends before
  * upto, and frees it.  Holds table->lock for the moment it leaves the array.
+ * False, with nothing done, if that is to be logged and the gate is closed: the
+ * final snapshot has the window, and no record of ours may follow it.
  */
-static void
+static bool
 drop_window(MsTable *table, int64 start, XLogRecPtr upto, bool log)
 {
 	MsArena    *arena = ms_store->arena;
@@ -230,6 +232,11 @@ drop_window(MsTable *table, int64 start, XLogRecPtr upto, bool log)
 	Assert(LWLockHeldByMe(table->maintain));
 
 	ms_lock(table->lock, MS_RANK_TABLE);
+	if (log && pg_atomic_read_u32(&ms_store->state) != MS_STORE_READY)
+	{
+		ms_unlock(table->lock);
+		return false;
+	}
 	i = ms_window_search_locked(table, start);
 	if (i < table->nwindows && ms_window_at(table, i)->start == start &&
 		ms_window_at(table, i)->lsn < upto)
@@ -241,7 +248,7 @@ drop_window(MsTable *table, int64 start, XLogRecPtr upto, bool log)
 		if (log)
 		{
 			START_CRIT_SECTION();
-			(void) ms_wal_drop_window(table, window);
+			(void) ms_wal_drop_window(&table->key, start);
 			END_CRIT_SECTION();
 		}
 		memmove(&refs[i], &refs[i + 1], sizeof(MsRef) * (table->nwindows - i - 1));
@@ -257,19 +264,21 @@ drop_window(MsTable *table, int64 start, XLogRecPtr upto, bool log)
 		ms_arena_free_group(arena, &window->group);
 		ms_arena_free(arena, &table->group, ref, sizeof(MsWindow));
 	}
+	return true;
 }
 
-/* See table.h.  In recovery, what goes is only what replay says, or a dropped table. */
-void
+/* See table.h. */
+bool
 ms_window_drop(MsTable *table, int64 start)
 {
-	drop_window(table, start, PG_UINT64_MAX, table->logged && !RecoveryInProgress());
+	return drop_window(table, start, PG_UINT64_MAX,
+					   table->logged && !RecoveryInProgress());
 }
 
 void
 ms_window_replay_drop(MsTable *table, int64 start, XLogRecPtr end)
 {
-	drop_window(table, start, end, false);
+	(void) drop_window(table, start, end, false);
 }
 
 /* Does any window hold anything of this series?  Caller holds table->lock. */

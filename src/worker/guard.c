@@ -3,40 +3,50 @@
  * guard.c
  *	  The guard: restores at the start, takes snapshots, keeps the gate.
  *
- * Outside recovery the guard is the only process that touches snapshot files
- * (in recovery it is the startup process: store/redo.c).  Its life:
+ * Except in recovery, the guard is the only process that writes snapshot files.  Its life:
  *
- *	start		restores what the files hold, unless recovery or a former
- *				guard has; then, once recovery is over, the store is ready,
- *				and whoever waited goes on.
+ *	start		restores what the files hold, unless the startup process has done
+ *				that (store/load.c); when recovery is over, or there was none, opens
+ *				the gate.
  *	running		takes a snapshot after each checkpoint has begun (a new redo
  *				pointer), and when memseries.snapshot() asks for one.
  *	stop		on SIGTERM: closes the gate, lets transactions that have
  *				written finish, takes the final snapshot, ends.
+ *
+ * Checkpoints.  A checkpoint makes WAL below its redo point unnecessary, so it
+ * must not complete before a snapshot taken after that point is durable.
+ * PostgreSQL has no hook there, but it waits, after it has written all buffers
+ * and before it writes its record, for those virtual transactions that
+ * delay checkpoints at that moment.  The guard always does; and it takes
+ * a new virtual transaction id, which lets go whoever waits for the former one,
+ * only while the present redo point is covered.  It does so again and again,
+ * since a checkpoint may come to that place before or after the snapshot is done.
+ * ARCHITECTURE.md has the proof.  The guard therefore runs no transaction of its own: its end
+ * would clear the flag.  The snapshot it reads by is taken bare, see store/snapshot.c.
  *
  * The gate is the store's state.  Writers look at it under table->lock, at each
  * append.  The guard first closes it and then takes and releases the lock of each
  * table: whoever saw it open has appended by then, everybody later sees it closed and
  * aborts.  So the final snapshot has all that will ever commit, and an orderly stop
  * loses nothing, whatever order the postmaster's signals arrive in.  Without a
- * guard the gate is closed: what was written then could not survive a stop.
+ * guard the gate is closed: no checkpoint would wait for what was written then.
+ * A guard never ends with the gate open, except by a PANIC.
  *
  * SIGTERM may also come from pg_terminate_backend().  Then the postmaster
  * starts a new guard a second later, which opens the gate again.
  *
- * A dead postmaster is treated like SIGTERM: backends notice by themselves,
- * and the files are as good as after an orderly stop.
+ * A dead postmaster is treated like SIGTERM: a checkpointer that waits for the
+ * guard does not notice it, and would keep the data directory from being
+ * used again.
  *
- * Checkpoints.  From its start the guard keeps every checkpoint from completing
- * whose redo point no snapshot covers yet (hold_checkpoints, heartbeat): else WAL
- * could go that holds what no file does.  Therefore it never runs a transaction of its
- * own, which would change its lxid; the snapshot it reads by is taken bare, see
- * store/snapcopy.c.
+ * A round that fails is tried again after a while; requests that waited for it
+ * are told, checkpoints wait.  The final snapshot is tried more often, and given
+ * up at last with a PANIC: there is no shutdown checkpoint then, and the next start
+ * recovers from WAL.
  *
- * A round that fails is tried again after a while, and the checkpoint waits;
- * requests that waited for the round are told.  The final snapshot is tried more often.
- * If that is of no use, the guard gives up with a PANIC: there is then no shutdown
- * checkpoint, and the next start recovers logged tables from WAL.
+ * During recovery, that is on a standby, the guard at most restores; see
+ * store/redo.c for who writes files there.  When a standby is promoted, the guard
+ * takes over what has been replayed since, before the first checkpoint.
  *
  *-------------------------------------------------------------------------
  */
@@ -68,8 +78,8 @@
 #define RETRY_MS			10000	/* after a failed round */
 #define WRITERS_WAIT_MS		10000	/* for transactions to end, at the stop */
 #define WRITERS_POLL_MS		10
-#define FINAL_RETRY_MS		1000
-#define FINAL_TRIES			30
+#define FINAL_RETRY_MS		500
+#define FINAL_TRIES			10
 #define REQUEST_POLL_MS		1000
 #define REQUEST_TRIES		10	/* that many times without a guard: give up */
 
@@ -82,6 +92,7 @@ static XLogRecPtr covered = InvalidXLogRecPtr;	/* redo pointer whose snapshot
 static uint64 serving = 0;		/* request that the round under way is to
 								 * serve; 0: no round is under way */
 static TimestampTz retry_at = 0;	/* after a failed round; 0: none */
+static bool has_marked = false; /* WAL has a record of a round of ours */
 
 static MsStoreState
 store_state(void)
@@ -95,15 +106,26 @@ stop_requested(void)
 	return ShutdownRequestPending || stopping;
 }
 
+/* Moves ms_store->promotion; false if it is not as expected. */
+static bool
+move_promotion(MsPromotion from, MsPromotion to)
+{
+	uint32		expected = from;
+
+	return pg_atomic_compare_exchange_u32(&ms_store->promotion, &expected, to);
+}
+
 /*
  * Nobody writes without a guard, and no checkpoint may pass it by while somebody
  * can.  Registered for the guard's exit; should it ever be on its way out with the
- * gate open, only recovery gets things right.
+ * gate open, or owing the snapshot of a promotion, only recovery gets things right.
  */
 static void
 guard_exit(int code, Datum arg)
 {
-	if (store_state() == MS_STORE_READY)
+	(void) move_promotion(MS_PROMOTION_GUARD, MS_PROMOTION_NO_GUARD);
+	if (store_state() == MS_STORE_READY ||
+		pg_atomic_read_u32(&ms_store->promotion) == MS_PROMOTION_OWED)
 		ereport(PANIC,
 				(errmsg("the memseries guard ended without its snapshot")));
 	ConditionVariableBroadcast(&ms_store->snap_cv);
@@ -163,23 +185,23 @@ open_gate(void)
 {
 	covered = InvalidXLogRecPtr;
 	ms_store_set_state(MS_STORE_READY);
+
+	/* from now on the gate itself obliges */
+	pg_atomic_write_u32(&ms_store->promotion, MS_PROMOTION_GUARD);
 	ms_worker_wake(MS_KEEPER);
 	SetLatch(MyLatch);
 }
 
-static void
-open_store(void)
+/* False if it cannot be read now. */
+static bool
+load_store(void)
 {
 	MsSnapshotStats stats;
 
 	if (store_state() >= MS_STORE_LOADED)
-	{
-		if (!RecoveryInProgress())
-			open_gate();
-		return;
-	}
+		return true;
 	if (!ms_store_load(stop_requested, &stats))
-		return;
+		return false;
 	ms_worker_round(MS_GUARD);
 	if (stats.written + stats.aside + stats.removed > 0)
 		ereport(LOG,
@@ -187,6 +209,14 @@ open_store(void)
 						(unsigned long long) (stats.bytes / 1024)),
 				 errdetail("%u files were set aside, and %u removed because they are no longer needed.",
 						   stats.aside, stats.removed)));
+	return true;
+}
+
+static void
+open_store(void)
+{
+	if (load_store() && !RecoveryInProgress() && !stop_requested())
+		open_gate();
 }
 
 /*
@@ -205,10 +235,26 @@ end_round(bool ok)
 	ConditionVariableBroadcast(&ms_store->snap_cv);
 }
 
+/* In the manner of "checkpoint complete". */
+static void
+report_snapshot(const MsSnapshotStats *stats, XLogRecPtr redo, TimestampTz start)
+{
+	double		total = (GetCurrentTimestamp() - start) / 1000000.0;
+	double		sync = stats->sync_us / 1000000.0;
+
+	ereport(log_checkpoints ? LOG : DEBUG1,
+			(errmsg("memseries snapshot complete: wrote %u of %u windows (%llu kB), removed %u files; "
+					"write=%.3f s, sync=%.3f s, total=%.3f s; redo lsn=%X/%X",
+					stats->written, stats->windows,
+					(unsigned long long) (stats->bytes / 1024), stats->removed,
+					Max(total - sync, 0), sync, total, LSN_FORMAT_ARGS(redo))));
+}
+
 /* Takes a snapshot if there is a reason to. */
 static void
 take_snapshot(void)
 {
+	TimestampTz start = GetCurrentTimestamp();
 	MsSnapshotStats stats;
 	uint64		requested = pg_atomic_read_u64(&ms_store->snap_requested);
 	bool		asked = requested > pg_atomic_read_u64(&ms_store->snap_done);
@@ -219,15 +265,18 @@ take_snapshot(void)
 	if (!asked && retry_at > GetCurrentTimestamp())
 		return;
 	serving = requested + 1;
-	ms_snapshot_write(false, &stats);
+
+	/*
+	 * The first one is marked in WAL anyway: what a recovery has written at
+	 * its end is not, and standbys write when they meet such a record.
+	 */
+	ms_snapshot_write(has_marked ? 0 : MS_SNAPSHOT_MARK, &stats);
+	has_marked = true;
 	covered = redo;
 	retry_at = 0;
 	ms_worker_round(MS_GUARD);
 	end_round(true);
-	ereport(DEBUG1,
-			(errmsg_internal("memseries snapshot: %u windows, %u files written (%llu bytes), %u removed",
-							 stats.windows, stats.written,
-							 (unsigned long long) stats.bytes, stats.removed)));
+	report_snapshot(&stats, redo, start);
 }
 
 /*
@@ -259,6 +308,9 @@ wait_for_writers(void)
 	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													WRITERS_WAIT_MS);
 
+	/* of those on another server we wait for none */
+	if (RecoveryInProgress())
+		return;
 	ms_worker_report(MS_GUARD, "waiting for writers", 0, 0);
 	while (ms_snapshot_has_writers() && GetCurrentTimestamp() < until)
 	{
@@ -274,12 +326,14 @@ stop(void)
 	MsSnapshotStats stats;
 
 	stopping = true;
-	if (store_state() < MS_STORE_READY)
+	if (store_state() < MS_STORE_READY &&
+		move_promotion(MS_PROMOTION_GUARD, MS_PROMOTION_NO_GUARD))
 		proc_exit(1);
 	if (!gate_closed)
 		close_gate();
 	wait_for_writers();
-	ms_snapshot_write(true, &stats);
+	ms_snapshot_write(MS_SNAPSHOT_FINAL, &stats);
+	pg_atomic_write_u32(&ms_store->promotion, MS_PROMOTION_NO_GUARD);
 	ms_worker_round(MS_GUARD);
 	ereport(LOG,
 			(errmsg("memseries final snapshot: %u windows, %u files written (%llu kB)",
@@ -323,9 +377,9 @@ run_once(void)
 	if (stop_requested())
 		return;
 
-	ms_worker_report(MS_GUARD, "idle", 0, 0);
+	ms_worker_report(MS_GUARD, retry_at != 0 ? "waiting to try again" : "idle", 0, 0);
 	rc = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_POSTMASTER_DEATH, nap_ms(),
-				   PG_WAIT_EXTENSION);
+				   ms_wait_event(MS_WAIT_GUARD));
 	if (rc & WL_POSTMASTER_DEATH)
 		stopping = true;
 }
@@ -339,6 +393,7 @@ ms_guard_main(Datum arg)
 	ms_worker_start(MS_GUARD);
 	before_shmem_exit(guard_exit, (Datum) 0);
 	hold_checkpoints();
+	(void) move_promotion(MS_PROMOTION_NO_GUARD, MS_PROMOTION_GUARD);
 	cxt = AllocSetContextCreate(TopMemoryContext, "memseries guard",
 								ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(cxt);
@@ -347,6 +402,10 @@ ms_guard_main(Datum arg)
 	{
 		ms_worker_recover(MS_GUARD, cxt);
 		retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RETRY_MS);
+		if (serving != 0)
+			ereport(WARNING,
+					(errmsg("a memseries snapshot failed; checkpoints wait until one succeeds"),
+					 errdetail("It is tried again in %d seconds.", RETRY_MS / 1000)));
 		end_round(false);
 		if (stopping)
 			after_failed_stop();
@@ -422,7 +481,7 @@ ms_snapshot_request_and_wait(void)
 					 errhint("The server log tells why.")));
 		}
 		ConditionVariableTimedSleep(&ms_store->snap_cv, REQUEST_POLL_MS,
-									PG_WAIT_EXTENSION);
+									ms_wait_event(MS_WAIT_SNAPSHOT));
 	}
 	ConditionVariableCancelSleep();
 	if (pg_atomic_read_u64(&ms_store->snap_failed) >= ticket)

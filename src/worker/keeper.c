@@ -213,7 +213,7 @@ run_once(void)
 	if (ShutdownRequestPending)
 		proc_exit(1);
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 sleep_ms(), PG_WAIT_EXTENSION);
+					 sleep_ms(), ms_wait_event(MS_WAIT_KEEPER));
 }
 
 void
