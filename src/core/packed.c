@@ -8,7 +8,10 @@
  * slack for nothing.  So they are laid out in steps of 16 bytes in spans of up
  * to 127 pages; only the last span of a group has room, and it is lengthened in
  * place as long as the pages behind it are free, so that a small window takes
- * one page and a large one leaves next to nothing at the ends of its spans.
+ * one page and a large one leaves next to nothing at the ends of its spans.  A
+ * span takes an eighth of what the group has in packed spans at once, because
+ * each span leaves half a page at its end and should be long; what the last one
+ * has too much goes back when it is trimmed.
  *
  * An object freed alone (a late sample replaced a sealed chunk) is counted as
  * dead and stays; when all in a span is dead, the span's pages go back.
@@ -29,7 +32,6 @@
 #include "core/arenapriv.h"
 
 #define MAX_SPAN_PAGES	127		/* units of a span fit into 16 bits */
-#define MAX_STEP_PAGES	16		/* pages taken at once */
 
 StaticAssertDecl(MAX_SPAN_PAGES * MS_PAGE_UNITS <= PG_UINT16_MAX,
 				 "units of a packed span fit into 16 bits");
@@ -40,7 +42,7 @@ StaticAssertDecl(MS_MAX_PACKED_UNITS <= MAX_SPAN_PAGES * MS_PAGE_UNITS,
 static uint32
 step_pages(const MsGroup *g, uint32 least)
 {
-	return Max(least, Min(g->tally[MS_ROW_PACKED].pages / 8, MAX_STEP_PAGES));
+	return Max(least, Min(g->tally[MS_ROW_PACKED].pages / 8, MAX_SPAN_PAGES));
 }
 
 /* Lengthen the span so that units more fit; false if it cannot be done. */
@@ -76,17 +78,16 @@ span_create(MsArena *a, MsGroup *g, uint32 units, bool use_reserve)
 {
 	uint32		least = (units + MS_PAGE_UNITS - 1) / MS_PAGE_UNITS;
 	uint32		n = step_pages(g, least);
-	uint32		page = ms_pages_alloc(&a->pages, n, use_reserve);
+	uint32		page;
 	MsPage	   *e;
 	MsTally		delta = {0};
 
-	if (page == 0 && n > least)
+	while ((page = ms_pages_alloc(&a->pages, n, use_reserve)) == 0)
 	{
-		n = least;
-		page = ms_pages_alloc(&a->pages, n, use_reserve);
+		if (n == least)
+			return 0;
+		n = Max(least, n / 2);
 	}
-	if (page == 0)
-		return 0;
 
 	e = &a->pages.table[page];
 	memset(e, 0, sizeof(*e));

@@ -17,7 +17,8 @@
  * class; what it leaves is dead space in the packed spans.  When that becomes
  * a noticeable part of the window, the window is sealed once more: a 32nd of
  * it, so that who loads the past in many transactions, or keeps correcting it,
- * has each chunk copied 32 times as often as it changes at most.
+ * has each chunk copied 32 times as often as it changes at most; or less, once it
+ * has been left alone for some time.
  *
  * Sealing goes on where it stopped: window->seal_next.
  *
@@ -32,16 +33,32 @@
 #include "store/foldwork.h"
 #include "store/maintain.h"
 
-/* A window is sealed this part of chunk_interval after its end. */
-#define SEAL_GRACE_PART		16
+/* A window is sealed this part of its length after its end. */
+#define GRACE_PART			16
 
 /* Repack when the gap is more than this part of the window and so many bytes, ... */
 #define REPACK_PART			32
 #define REPACK_BYTES		(4 * MS_PAGE_SIZE)
 
+/* ... or, if nothing has changed in it for GRACE_PART of its length, this part and so many; ... */
+#define REPACK_QUIET_PART	128
+#define REPACK_QUIET_BYTES	(2 * MS_PAGE_SIZE)
+
 /* ... or, while runs in it still wait to be folded, this part and so many. */
 #define REPACK_BUSY_PART	8
 #define REPACK_BUSY_BYTES	(32 * MS_PAGE_SIZE)
+
+/* Has nothing changed in the window for some time?  Notes what it sees.  Caller holds maintain. */
+static bool
+is_quiet(MsWindow *window, TimestampTz now)
+{
+	if (window->seen_version != window->version)
+	{
+		window->seen_version = window->version;
+		window->seen_since = now;
+	}
+	return window->seen_since + (window->end - window->start) / GRACE_PART <= now;
+}
 
 /* Is it time to seal, or to go on sealing, or to seal again? */
 static bool
@@ -56,7 +73,7 @@ wants_seal(MsTable *table, MsWindow *window, TimestampTz now)
 	if (!window->sealed)
 	{
 		/* Pieces that cannot be folded yet delay it, but not for ever. */
-		return window->end + length / SEAL_GRACE_PART <= now &&
+		return window->end + length / GRACE_PART <= now &&
 			(window->nruns == 0 || window->end + length <= now);
 	}
 
@@ -65,6 +82,8 @@ wants_seal(MsTable *table, MsWindow *window, TimestampTz now)
 		return false;
 	in_use = ms_group_in_use(ms_store->arena, &window->group);
 	gap = in_use - ms_group_allocated(ms_store->arena, &window->group);
+	if (is_quiet(window, now) && gap > REPACK_QUIET_BYTES && gap > in_use / REPACK_QUIET_PART)
+		return true;
 	return (window->nruns == 0 && gap > REPACK_BYTES && gap > in_use / REPACK_PART) ||
 		(gap > REPACK_BUSY_BYTES && gap > in_use / REPACK_BUSY_PART);
 }

@@ -116,6 +116,8 @@ typedef struct MsWindow
 	uint64		snap_version;	/* version in the durable file; 0: no file */
 	uint32		seal_next;		/* series id to go on sealing from; 0: not under way */
 	uint64		sealed_version; /* version when it was last sealed */
+	uint64		seen_version;	/* version when the sealer last looked... */
+	TimestampTz seen_since;		/* ...and since when it is that */
 
 	/* Owns the index, the chunks and the runs; under the arena's lock. */
 	MsGroup		group;
