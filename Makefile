@@ -3,13 +3,14 @@
 #   make, make install      as for any PGXS extension; PG_CONFIG=... picks the server; may run in a folder
 #                           outside the source (make -f .../Makefile)
 #   make demo               see it work
+#   make torture            kill servers at random moments, for some ten minutes
 #   make check              every test;  check-unit, check-sql, ... one suite (scripts/check tells more)
 #
 # Targets of the second kind install what they need and must run on a machine without a server, where
 # including PGXS would fail; so they stand in their own half of this file.
 
 SCRIPTED = demo check check-unit check-fuzz check-sql check-pgtap check-isolation check-tap \
-	check-tsan check-valgrind check-matrix lint fuzz bench indent indent-check
+	check-tsan check-valgrind check-matrix lint fuzz bench torture indent indent-check
 
 ifneq (,$(filter $(SCRIPTED),$(MAKECMDGOALS)))
 
@@ -41,6 +42,11 @@ lint:
 
 fuzz:
 	@$(top)/scripts/fuzz
+
+# The long form of one of the tests: hundreds of kills, some ten minutes.
+torture:
+	@$(top)/scripts/install-deps test
+	@TESTS=025_torture MEMSERIES_KILLS=$${MEMSERIES_KILLS:-300} $(top)/scripts/check tap
 
 bench:
 	@$(top)/scripts/install-deps build
