@@ -235,6 +235,7 @@ sub compare
 	# tables made by the way, and columns
 	if (rand() < 0.1)
 	{
+		end_prepared();			# they hold locks
 		sql("DROP TABLE ours_$_, heap_$_") for grep { /^d/ } tables($node);
 		my @columns = split(/\n/, sql("SELECT attname FROM pg_attribute WHERE attrelid = 'ours_a'::regclass AND attname LIKE 'n%' AND NOT attisdropped"));
 		sql("BEGIN; ALTER TABLE ours_a DROP COLUMN $_; ALTER TABLE heap_a DROP COLUMN $_; COMMIT") for @columns;
