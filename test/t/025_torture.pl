@@ -16,7 +16,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
 use MemseriesNode;
-use IPC::Run qw(start);
+use IPC::Run qw(run start);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep time);
@@ -245,6 +245,20 @@ sub compare
 
 # ---- killing ----
 
+# Waits until it holds, also while the server is not there.
+sub wait_until
+{
+	my $condition = shift;
+	for (1 .. 1800)
+	{
+		my ($stdout, $stderr) = ('', '');
+		run([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "SELECT $condition" ], '<', \undef, '>', \$stdout, '2>', \$stderr);
+		return if $stdout eq "t\n";
+		usleep(100_000);
+	}
+	die "it does not become true that $condition";
+}
+
 sub pid_of
 {
 	my $what = shift;
@@ -300,7 +314,7 @@ my %ways = (
 		my $pid = pid_of($what);
 		kill('KILL', $pid) if $pid ne '';
 		end_load();
-		$node->poll_query_until('postgres', "SELECT count(*) = 2 FROM memseries.workers WHERE pid <> $pid AND state = 'idle'") or die 'the server does not come back';
+		wait_until("count(*) = 2 FROM memseries.workers WHERE pid <> " . ($pid || 0) . " AND state = 'idle'");
 	}) } 'client backend', 'guard', 'keeper', 'checkpointer', 'walwriter'),
 	'a termination of the guard' => sub {
 		sql('SELECT pg_terminate_backend(pid) FROM memseries.workers WHERE worker = $$guard$$');
