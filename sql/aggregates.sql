@@ -77,6 +77,10 @@ SELECT extract(hour FROM date_trunc('hour', ts)) h, count(*) FROM agg_cpu WHERE 
 SELECT ts, sum(usage) FROM agg_cpu WHERE ts < '2024-03-01 00:00:20' GROUP BY ts ORDER BY ts;
 SELECT host FROM agg_cpu WHERE region = 'eu' GROUP BY host ORDER BY host;
 SELECT explain_analyze($$SELECT host FROM agg_cpu WHERE region = 'eu' GROUP BY host$$);
+EXPLAIN (COSTS OFF) SELECT DISTINCT region FROM agg_cpu WHERE rack = 1;
+SELECT DISTINCT region FROM agg_cpu WHERE rack = 1 ORDER BY region;
+SELECT DISTINCT region, rack + 1 AS r, date_trunc('day', ts) FROM agg_cpu ORDER BY r, region LIMIT 3;
+EXPLAIN (COSTS OFF) SELECT DISTINCT usage FROM agg_cpu;
 -- nothing to aggregate
 SELECT count(*), sum(usage), avg(temp), stddev(usage), min(ts), bool_and(usage > 1), memseries.last(usage, ts), memseries.rate(reads, ts)
 	FROM agg_cpu WHERE host = 'none';

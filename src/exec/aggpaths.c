@@ -3,8 +3,8 @@
  * aggpaths.c
  *	  Offering aggregation inside the scan to the planner.
  *
- * Where PostgreSQL plans a GROUP BY, or aggregates without one, over one
- * relation of ours, and aggmatch.c can take all keys, aggregates and conditions,
+ * Where PostgreSQL plans a GROUP BY, aggregates without one, or SELECT DISTINCT, over
+ * one relation of ours, and aggmatch.c can take all keys, aggregates and conditions,
  * paths are added:
  *
  *	- one that gives finished groups;
@@ -76,7 +76,8 @@ typedef enum PathPrivate
 	PATH_RELID = 0,
 	PATH_ORDER,
 	PATH_LIMIT,
-	PATH_PARTIAL
+	PATH_PARTIAL,
+	PATH_DISTINCT				/* keys are the DISTINCT clause */
 } PathPrivate;
 
 /* A query that can be taken. */
@@ -84,6 +85,7 @@ typedef struct Grouping
 {
 	PlannerInfo *root;
 	RelOptInfo *rel;			/* the base relation */
+	bool		distinct;		/* SELECT DISTINCT, no aggregates */
 	MsPlanRel	prel;
 	MsAggRel	arel;
 	List	   *keys;			/* expressions */
@@ -154,7 +156,7 @@ take_keys(Grouping *g)
 	ListCell   *lc;
 	int			ntime = 0;
 
-	foreach(lc, parse->groupClause)
+	foreach(lc, g->distinct ? parse->distinctClause : parse->groupClause)
 	{
 		SortGroupClause *sgc = lfirst_node(SortGroupClause, lc);
 		Expr	   *expr = get_sortgroupclause_tle(sgc, g->root->processed_tlist)->expr;
@@ -247,13 +249,14 @@ look_at_aggs(Grouping *g)
 }
 
 static bool
-take_query(Grouping *g, PlannerInfo *root, RelOptInfo *rel, bool with_stats)
+take_query(Grouping *g, PlannerInfo *root, RelOptInfo *rel, bool distinct, bool with_stats)
 {
 	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
 
 	memset(g, 0, sizeof(*g));
 	g->root = root;
 	g->rel = rel;
+	g->distinct = distinct;
 	ms_plan_rel(rte->relid, with_stats, &g->prel);
 	g->arel.relid = rel->relid;
 	g->arel.time_att = g->prel.time_att;
@@ -367,7 +370,7 @@ make_agg_path(RelOptInfo *parent, PathTarget *target, const Grouping *g, int ord
 	cpath->path.parallel_workers = workers;
 	cpath->flags = CUSTOMPATH_SUPPORT_PROJECTION;
 	cpath->methods = &path_methods;
-	cpath->custom_private = list_make4_int(g->rel->relid, order, limit, workers > 0);
+	cpath->custom_private = list_make5_int(g->rel->relid, order, limit, workers > 0, g->distinct);
 	return cpath;
 }
 
@@ -497,19 +500,21 @@ add_parallel_path(Grouping *g, RelOptInfo *grouped_rel, GroupPathExtraData *extr
 							 &extra->agg_final_costs, g->groups));
 }
 
+/* Adds what paths there are to a grouped relation, or to a distinct one, which has no extra. */
 static void
 add_paths(PlannerInfo *root, RelOptInfo *rel, RelOptInfo *grouped_rel, GroupPathExtraData *extra)
 {
 	Grouping	g;
-	List	   *having = (List *) extra->havingQual;
+	PathTarget *target = extra ? grouped_rel->reltarget : rel->cheapest_total_path->pathtarget;
+	List	   *having = extra ? (List *) extra->havingQual : NIL;
 	MsConditions conds;
 	double		label_sel;
 	double		time_sel;
 	Cost		reading;
 	CustomPath *cpath;
 
-	if (!take_query(&g, root, rel, true) ||
-		!take_output(&g, grouped_rel->reltarget, extra->havingQual))
+	if (!take_query(&g, root, rel, extra == NULL, true) ||
+		!take_output(&g, target, (Node *) having))
 		return;
 	look_at_aggs(&g);
 	conds = g.conds;
@@ -518,12 +523,14 @@ add_paths(PlannerInfo *root, RelOptInfo *rel, RelOptInfo *grouped_rel, GroupPath
 	time_sel = clauselist_selectivity(root, conds.times, 0, JOIN_INNER, NULL);
 	estimate_groups(&g, time_sel);
 
-	add_parallel_path(&g, grouped_rel, extra, time_sel, label_sel, having);
+	if (extra != NULL)
+		add_parallel_path(&g, grouped_rel, extra, time_sel, label_sel, having);
 	reading = reading_cost(&g, rel->cheapest_total_path, 1, time_sel, label_sel);
-	add_ordered_path(&g, grouped_rel, reading, having);
+	if (extra != NULL)
+		add_ordered_path(&g, grouped_rel, reading, having);
 	if (!fits_memory(&g))
 		return;
-	cpath = make_agg_path(grouped_rel, grouped_rel->reltarget, &g, 0, 0, 0);
+	cpath = make_agg_path(grouped_rel, target, &g, 0, 0, 0);
 	set_cost(cpath, &g, reading, g.groups, having);
 	add_path(grouped_rel, (Path *) cpath);
 }
@@ -536,13 +543,14 @@ create_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input
 
 	if (prev_create_upper_paths_hook)
 		prev_create_upper_paths_hook(root, stage, input_rel, output_rel, extra);
-	if (stage != UPPERREL_GROUP_AGG || !ms_enable_customscan || !ms_enable_aggregates ||
-		extra == NULL ||
+	if (!ms_enable_customscan || !ms_enable_aggregates ||
+		!(stage == UPPERREL_GROUP_AGG ? extra != NULL :
+		  stage == UPPERREL_DISTINCT && parse->distinctClause != NIL && !parse->hasDistinctOn) ||
 		parse->groupingSets != NIL || parse->hasTargetSRFs ||
 		input_rel->joininfo != NIL || !bms_is_empty(input_rel->lateral_relids) ||
 		!ms_is_scan_rel(root, input_rel))
 		return;
-	add_paths(root, input_rel, output_rel, extra);
+	add_paths(root, input_rel, output_rel, stage == UPPERREL_GROUP_AGG ? extra : NULL);
 }
 
 /* ---- from path to plan ---- */
@@ -578,7 +586,8 @@ plan_agg(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *tlist,
 	List	   *private = best_path->custom_private;
 	bool		partial = list_nth_int(private, PATH_PARTIAL);
 	Index		relid = list_nth_int(private, PATH_RELID);
-	List	   *having = partial ? NIL : (List *) root->parse->havingQual;
+	bool		distinct = list_nth_int(private, PATH_DISTINCT);
+	List	   *having = partial || distinct ? NIL : (List *) root->parse->havingQual;
 	CustomScan *cscan = makeNode(CustomScan);
 	List	   *counts = NIL;
 	Grouping	g;
@@ -586,7 +595,7 @@ plan_agg(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *tlist,
 	(void) rel;
 	(void) clauses;
 	(void) custom_plans;
-	if (!take_query(&g, root, root->simple_rel_array[relid], false) ||
+	if (!take_query(&g, root, root->simple_rel_array[relid], distinct, false) ||
 		!take_output(&g, best_path->path.pathtarget, (Node *) having))
 		elog(ERROR, "could not make a %s plan", MS_AGG_NAME);
 

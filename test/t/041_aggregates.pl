@@ -210,6 +210,9 @@ sub query
 	} 1 .. between(0, 5);
 	push @aggs, 'count(*)' if !@aggs && !@keys;
 	my @where = map { condition($t) } 1 .. any(0, 0, 1, 1, 2);
+	return ('SELECT DISTINCT ' . join(', ', map { $_->[1] } @keys) . ' FROM T'
+		  . (@where ? ' WHERE ' . join(' AND ', @where) : ''), scalar @keys)
+	  if @keys && chance(0.1);
 	my $sql = 'SELECT ' . join(', ', (map { $_->[1] } @keys), @aggs) . ' FROM T'
 	  . (@where ? ' WHERE ' . join(' AND ', @where) : '')
 	  . (@keys ? ' GROUP BY ' . join(', ', map { $_->[0] } @keys) : '')
