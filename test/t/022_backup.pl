@@ -1,4 +1,6 @@
 # Base backups taken under load, from a primary and from a standby, while windows expire; and pg_rewind.
+#
+#   MEMSERIES_ROUNDS   how many of each (1)
 
 use strict;
 use warnings;
@@ -10,6 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
+my $rounds = $ENV{MEMSERIES_ROUNDS} || 1;
 my $primary = MemseriesNode->start(
 	'primary',
 	init => { allows_streaming => 1, extra => ['--data-checksums'] },
@@ -95,7 +98,7 @@ sub restored
 # ---- from the primary ----
 
 start_load();
-for my $i (1, 2)
+for my $i (1 .. $rounds)
 {
 	$primary->backup("backup$i");
 	my $node = restored($primary, "backup$i");
@@ -110,11 +113,11 @@ for my $i (1, 2)
 
 $primary->backup('standby');
 my $standby = restored($primary, 'standby', has_streaming => 1);
-for my $i (3, 4)
+for my $i (1 .. $rounds)
 {
 	usleep(500_000);
-	$standby->backup("backup$i");
-	my $node = restored($standby, "backup$i", has_streaming => 1);
+	$standby->backup("again$i");
+	my $node = restored($standby, "again$i", has_streaming => 1);
 	$node->promote;
 	is(differences($node), $none, "a backup of a standby ($i)");
 	$node->stop;
