@@ -156,6 +156,16 @@ dict_find(const MsArena *a, const MsLabelDict *d, const uint8 *bytes,
 	return 0;
 }
 
+/* The code of a value that is not NULL, or 0 if no series has it. */
+uint32
+ms_dict_find(const MsArena *a, const MsLabelDict *d, const MsLabelValue *label)
+{
+	if (d->count == 0)
+		return 0;
+	return dict_find(a, d, label->bytes, label->len,
+					 dict_hash(label->bytes, label->len));
+}
+
 static uint32
 rehash_value(const void *arg, uint32 i)
 {

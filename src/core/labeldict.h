@@ -74,6 +74,8 @@ extern void ms_dict_get(const MsArena *a, const MsLabelDict *d, uint32 code,
 						MsLabelValue *out);
 extern bool ms_dict_equals(const MsArena *a, const MsLabelDict *d, uint32 code,
 						   const MsLabelValue *label);
+extern uint32 ms_dict_find(const MsArena *a, const MsLabelDict *d,
+						   const MsLabelValue *label);
 extern uint32 ms_dict_use(MsArena *a, MsGroup *g, MsLabelDict *d,
 						  const MsLabelValue *label, int flags);
 extern void ms_dict_unuse(MsArena *a, MsGroup *g, MsLabelDict *d, uint32 code);

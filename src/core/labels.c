@@ -351,6 +351,48 @@ ms_series_codes(const MsArena *a, const MsSeriesTable *st, uint32 sid,
 	return (int) n;
 }
 
+/* The code of a value that is not NULL, or 0 if no series has it. */
+uint32
+ms_series_find_code(const MsArena *a, const MsSeriesTable *st,
+					const MsLabelValue *label)
+{
+	return ms_dict_find(a, &st->dict, label);
+}
+
+/*
+ * Leaves of n series those that are there and have one of the codes at a
+ * place, or were added with fewer labels; returns how many.
+ *
+ * Needs the table's lock (shared).
+ */
+uint32
+ms_series_pick(const MsArena *a, const MsSeriesTable *st, uint32 *sids,
+				 uint32 n, uint32 place, const uint32 *codes, int ncodes)
+{
+	uint32		left = 0;
+
+	for (uint32 i = 0; i < n; i++)
+	{
+		const MsTuple *t = tuple_at(a, st, sids[i]);
+		bool		has;
+
+		if (t == NULL || !(t->generation & 1))
+			continue;
+		has = place >= st->width;
+		if (!has)
+		{
+			uint32		code = get_code(st, t, place);
+
+			has = code == MS_CODE_MISSING;
+			for (int k = 0; k < ncodes && !has; k++)
+				has = codes[k] == code;
+		}
+		if (has)
+			sids[left++] = sids[i];
+	}
+	return left;
+}
+
 /*
  * The value of a code, as ms_series_codes gave it.  The bytes are lent, as
  * long as the table's lock is held (shared).

@@ -247,6 +247,7 @@ begin_agg(CustomScanState *node, EState *estate, int eflags)
 	scan->find_columns = find_columns;
 	ms_scan_prepare(scan, estate);
 	scan->index = ms_labelindex_create(scan, cscan->scan.scanrelid);
+	scan->codes = ms_labelcodes_create(scan, cscan->scan.scanrelid);
 }
 
 /* ---- starting ---- */

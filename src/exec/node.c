@@ -162,6 +162,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	state->find_columns = find_columns;
 	ms_scan_prepare(state, estate);
 	state->index = ms_labelindex_create(state, cscan->scan.scanrelid);
+	state->codes = ms_labelcodes_create(state, cscan->scan.scanrelid);
 	if (list_nth_int(cscan->custom_private, MS_PRIVATE_REFETCH) && estate->es_epq_active == NULL)
 		state->refetch = ms_refetch_begin(estate, RelationGetRelid(rel));
 }
@@ -239,6 +240,7 @@ ms_scan_start(MsScanState *state)
 	state->next = 0;
 	state->claimed = state->shared != NULL ? 0 : state->limit;
 	state->indexed = ms_labelindex_start(state);
+	state->coded = !state->indexed && ms_labelcodes_start(state);
 	state->done = false;
 	if (state->order == MS_ORDER_TIME || state->order == MS_ORDER_TIME_DESC)
 		ms_sorted_start(state);

@@ -11,6 +11,7 @@
  * orderpaths.c	offers those in the order of time, and for single rows
  * node.c		runs a plan
  * series.c		goes from series to series
+ * labelcodes.c	finds series by the codes of their labels
  * labelindex.c	finds series by a label, in scans that run many times
  * sorted.c		reads in the order of time
  * lastrow.c	reads one row of each series
@@ -147,6 +148,7 @@ typedef struct MsScanShared
 
 typedef struct MsRefetch MsRefetch;
 typedef struct MsLabelIndex MsLabelIndex;
+typedef struct MsLabelCodes MsLabelCodes;
 typedef struct MsSorted MsSorted;
 typedef struct MsStepper MsStepper;
 
@@ -195,6 +197,8 @@ struct MsScanState
 	uint32		sid;			/* the series at hand */
 	MsLabelIndex *index;		/* owned; NULL: no condition to look series up by */
 	bool		indexed;		/* this scan is led by the index */
+	MsLabelCodes *codes;		/* owned; likewise */
+	bool		coded;			/* this scan is led by codes */
 	MsSorted   *sorted;			/* owned; of a scan by time */
 	MsStepper  *step;			/* owned; for rows one by one */
 
@@ -244,6 +248,11 @@ extern MsLabelIndex *ms_labelindex_create(MsScanState *state, Index relid);
 extern bool ms_labelindex_start(MsScanState *state);
 extern bool ms_labelindex_next(MsScanState *state, uint32 *sid);
 extern void ms_labelindex_reset(MsScanState *state);
+
+/* labelcodes.c */
+extern MsLabelCodes *ms_labelcodes_create(MsScanState *state, Index relid);
+extern bool ms_labelcodes_start(MsScanState *state);
+extern bool ms_labelcodes_next(MsScanState *state, uint32 *sid);
 
 /* sorted.c */
 extern void ms_sorted_start(MsScanState *state);

@@ -165,6 +165,8 @@ next_candidate(MsScanState *state, uint32 *sid)
 {
 	if (state->indexed)
 		return ms_labelindex_next(state, sid);
+	if (state->coded)
+		return ms_labelcodes_next(state, sid);
 	if (!ms_scan_claim(state))
 		return false;
 	*sid = state->next++;

@@ -391,6 +391,85 @@ test_columns(int rounds)
 	ok(good, "columns that were added later are null before");
 }
 
+/* Does a copy of some columns and times show of them what the chunk shows? */
+static bool
+copy_agrees(const MsChunk *c, const MsChunk *copy, const bool *need, int64 lo, int64 hi)
+{
+	MsBlockInfo a;
+	MsBlockInfo b;
+	bool		good = ms_chunk_first_block(c, &a) && ms_chunk_first_block(copy, &b);
+	bool		more = good;
+
+	while (more && good)
+	{
+		int64		times[2][MS_BLOCK_ROWS];
+		double		values[2][MS_BLOCK_ROWS];
+		bool		nulls[2][MS_BLOCK_ROWS];
+		bool		has_nulls[2];
+
+		good = a.tmin == b.tmin && a.tmax == b.tmax && a.nrows == b.nrows;
+		if (good && a.tmax >= lo && a.tmin < hi)
+		{
+			good = ms_chunk_block_times(c, &a, times[0]) &&
+				ms_chunk_block_times(copy, &b, times[1]) &&
+				memcmp(times[0], times[1], sizeof(int64) * a.nrows) == 0;
+			for (int col = 0; col < c->ncols && good; col++)
+			{
+				if (!need[col])
+					continue;
+				good = ms_chunk_block_values(c, &a, col, values[0], nulls[0], &has_nulls[0], work) &&
+					ms_chunk_block_values(copy, &b, col, values[1], nulls[1], &has_nulls[1], work) &&
+					has_nulls[0] == has_nulls[1] &&
+					memcmp(values[0], values[1], sizeof(double) * a.nrows) == 0 &&
+					(!has_nulls[0] || memcmp(nulls[0], nulls[1], a.nrows) == 0);
+			}
+		}
+		more = ms_chunk_next_block(c, &a);
+		good = good && more == ms_chunk_next_block(copy, &b);
+	}
+	return good && ms_chunk_is_last(c, &a) && ms_chunk_is_last(copy, &b);
+}
+
+/* A copy of what is needed is read like the chunk. */
+static void
+test_copy(int rounds)
+{
+	bool		good = true;
+
+	for (int i = 0; i < rounds && good; i++)
+	{
+		int			ncols = 1 + random_below(12);
+		int			n = random_nrows();
+		bool	   *need = get_memory(ncols);
+		uint8	   *bytes = get_memory(ms_chunk_bound(n, ncols));
+		uint8	   *dst;
+		MsRows		rows;
+		MsChunk		c;
+		MsChunk		copy;
+		int64		lo;
+		int64		hi;
+		Size		len;
+
+		random_rows(&rows, n, ncols, NULL, 1000);
+		len = ms_chunk_encode(&rows, 0, n, NULL, random_below(2), bytes, work);
+		for (int col = 0; col < ncols; col++)
+			need[col] = random_below(3) == 0;
+		lo = random_below(2) ? rows.times[random_below(n)] : PG_INT64_MIN;
+		hi = random_below(2) ? rows.times[random_below(n)] : PG_INT64_MAX;
+		dst = get_memory(len);
+		memset(dst, 0xa5, len);
+		/* with no rows it never is copied whole */
+		ms_chunk_copy(dst, bytes, len, random_below(4) ? 0 : n, need, ncols, lo, hi);
+		good = ms_chunk_open(&c, bytes, len) && ms_chunk_open_header(&copy, dst, len) &&
+			copy_agrees(&c, &copy, need, lo, hi);
+		free(dst);
+		free(bytes);
+		free(need);
+		free_rows(&rows);
+	}
+	ok(good, "a copy of some columns and times is read like the chunk");
+}
+
 /* Constants cost next to nothing, and a long run is read in slices. */
 static void
 test_runs(void)
@@ -619,6 +698,7 @@ main(int argc, char **argv)
 	test_append(150);
 	test_concat(200);
 	test_columns(150);
+	test_copy(400);
 	test_runs();
 	test_refusals();
 	test_format();

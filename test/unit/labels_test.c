@@ -203,6 +203,21 @@ compare_labels(uint32 sid)
 			l.isnull != want[i].isnull || l.len != want[i].len ||
 			(have[i].len > 0 && memcmp(have[i].bytes, want[i].bytes, have[i].len) != 0))
 			die("series", "a series has other labels");
+		if (!want[i].isnull)
+		{
+			uint32		found = sid;
+
+			if (ms_series_find_code(arena, &table, &want[i]) != codes[i] ||
+				ms_series_pick(arena, &table, &found, 1, i, &codes[i], 1) != 1 || found != sid)
+				die("series", "a series is not found by a label's code");
+			if (codes[i] > 1)
+			{
+				uint32		other = codes[i] - 1;
+
+				if (ms_series_pick(arena, &table, &found, 1, i, &other, 1) != 0)
+					die("series", "a series is found by another label's code");
+			}
+		}
 	}
 	if (ms_series_find(arena, &table, want, n, ms_labels_hash(want, n)) != sid)
 		die("series", "a series is not found by its labels");
