@@ -44,7 +44,7 @@ copy_streams(const MsChunk *c, const MsBlockInfo *b, const bool *need, int nneed
 	{
 		Size		avail = (Size) (b->end - p);
 		Size		len = i < streams - 1 ?
-			(Size) ms_load_bytes(b->dir + (Size) i * width, width) : avail;
+		(Size) ms_load_bytes(b->dir + (Size) i * width, width) : avail;
 		bool		wanted = i < times || (i - times < nneed && need[i - times]);
 
 		if (len > avail)

@@ -188,7 +188,7 @@ dict_add(MsArena *a, MsGroup *g, MsLabelDict *d, const uint8 *bytes,
 		 uint32 len, uint32 hash, int flags)
 {
 	uint32		code = d->free != 0 ? d->free : d->limit + 1;
-	MsRehashArg	arg = {a, d};
+	MsRehashArg arg = {a, d};
 	MsLabelEntry *e;
 	MsRef		ref = 0;
 

@@ -367,7 +367,7 @@ ms_series_find_code(const MsArena *a, const MsSeriesTable *st,
  */
 uint32
 ms_series_pick(const MsArena *a, const MsSeriesTable *st, uint32 *sids,
-				 uint32 n, uint32 place, const uint32 *codes, int ncodes)
+			   uint32 n, uint32 place, const uint32 *codes, int ncodes)
 {
 	uint32		left = 0;
 

@@ -77,8 +77,8 @@ extern int	ms_series_labels(const MsArena *a, const MsSeriesTable *st,
 extern uint32 ms_series_find_code(const MsArena *a, const MsSeriesTable *st,
 								  const MsLabelValue *label);
 extern uint32 ms_series_pick(const MsArena *a, const MsSeriesTable *st,
-							   uint32 *sids, uint32 n, uint32 place,
-							   const uint32 *codes, int ncodes);
+							 uint32 *sids, uint32 n, uint32 place,
+							 const uint32 *codes, int ncodes);
 extern int	ms_series_codes(const MsArena *a, const MsSeriesTable *st,
 							uint32 sid, uint32 *out, int max);
 extern void ms_label_of_code(const MsArena *a, const MsSeriesTable *st,

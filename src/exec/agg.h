@@ -49,8 +49,8 @@ typedef struct MsBucketFn
 	int64		length;			/* of a bucket, or a little less; > 0 */
 	bool		zoned;			/* depends on a time zone... */
 	const char *zone;			/* ...this one; NULL: the session's */
-	bool		ordered;		/* its values ascend with time, but for shifts of
-								 * the zone */
+	bool		ordered;		/* its values ascend with time, but for shifts
+								 * of the zone */
 } MsBucketFn;
 
 typedef enum MsAggKind
@@ -198,7 +198,8 @@ typedef struct MsPred
 	MsAggColumn *column;		/* COMPARE, NULLTEST */
 	int			op;
 	bool		is_null;
-	ExprState  *expr;			/* operand of COMPARE; the condition of ROW, LABEL */
+	ExprState  *expr;			/* operand of COMPARE; the condition of ROW,
+								 * LABEL */
 	List	   *bounds;			/* TIME */
 
 	/* of this scan */
@@ -236,7 +237,8 @@ typedef struct MsInterval
 {
 	int64		start;
 	int64		end;
-	int			key;			/* of MsGroups' time keys; -1: not looked for yet */
+	int			key;			/* of MsGroups' time keys; -1: not looked for
+								 * yet */
 } MsInterval;
 
 typedef struct MsBuckets
@@ -266,7 +268,8 @@ extern int64 ms_bucket_boundary(MsAggState *state, int64 t);
 
 typedef enum MsAccKind
 {
-	MS_ACC_COUNT = 0,			/* int64: rows; with a label that is null, none */
+	MS_ACC_COUNT = 0,			/* int64: rows; with a label that is null,
+								 * none */
 	MS_ACC_TIMES,				/* MsTimeSpan */
 	MS_ACC_BOOL,				/* MsBoolCounts */
 	MS_ACC_VALUE,				/* MsValueStats */
@@ -475,8 +478,8 @@ struct MsAggState
 	/* The series at hand. */
 	bool		several;		/* its group has other series too */
 	int			lg;				/* its label group; -1: not looked for yet */
-	bool		more_follows;	/* the block at hand and the next are wholly in one
-								 * group */
+	bool		more_follows;	/* the block at hand and the next are wholly
+								 * in one group */
 
 	MsBatch		batch;
 	double		dense[MS_BLOCK_ROWS];

@@ -508,7 +508,11 @@ match_args(const MsAggRel *rel, List *args, MsAggMatch *out)
 			return match_bool(rel, first, out);
 		case MS_AGG_FIRST:
 		case MS_AGG_LAST:
-			/* their result has the type of the argument: take it as it is stored */
+
+			/*
+			 * their result has the type of the argument: take it as it is
+			 * stored
+			 */
 			return column_of(rel, (Node *) first) != 0 &&
 				(exprType((Node *) first) == FLOAT8OID || exprType((Node *) first) == FLOAT4OID) &&
 				ms_agg_match_column(rel, (Node *) first, &out->att) &&

@@ -534,7 +534,7 @@ fill_output(MsAggState *state, char *group, TupleTableSlot *slot)
 	for (int i = 0; i < state->nkeys; i++, at++)
 	{
 		const MsKeyRow *row = state->key_is_label[i] ? &state->label_keys.rows[head->lg] :
-			&state->time_keys.rows[head->key];
+		&state->time_keys.rows[head->key];
 
 		slot->tts_values[at] = row->values[state->key_place[i]];
 		slot->tts_isnull[at] = row->isnull[state->key_place[i]];

@@ -56,9 +56,11 @@
 #define CHUNK_COST		(10.0 * cpu_operator_cost)	/* find and copy a chunk */
 #define SERIES_COST		(2.0 * cpu_operator_cost)	/* look at labels */
 #define ROW_COST		(0.5 * cpu_tuple_cost)	/* make a row, for conditions */
-#define RUN_COST		(1.0 * cpu_operator_cost)	/* per run of rows and aggregate */
+#define RUN_COST		(1.0 * cpu_operator_cost)	/* per run of rows and
+													 * aggregate */
 #define GROUP_COST		(1.0 * cpu_operator_cost)	/* per group and aggregate */
-#define PARTIAL_COST	(20.0 * cpu_operator_cost)	/* a partial state, made, sent and combined */
+#define PARTIAL_COST	(20.0 * cpu_operator_cost)	/* a partial state, made,
+													 * sent and combined */
 
 static create_upper_paths_hook_type prev_create_upper_paths_hook = NULL;
 

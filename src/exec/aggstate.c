@@ -278,7 +278,10 @@ min_two(Two a, Two b)
 #ifdef __SSE2__
 	return (Two) _mm_min_pd((__m128d) a, (__m128d) b);
 #else
-	return (Two) {a[0] < b[0] ? a[0] : b[0], a[1] < b[1] ? a[1] : b[1]};
+	return (Two)
+	{
+		a[0] < b[0] ? a[0] : b[0], a[1] < b[1] ? a[1] : b[1]
+	};
 #endif
 }
 
@@ -288,7 +291,10 @@ max_two(Two a, Two b)
 #ifdef __SSE2__
 	return (Two) _mm_max_pd((__m128d) a, (__m128d) b);
 #else
-	return (Two) {a[0] > b[0] ? a[0] : b[0], a[1] > b[1] ? a[1] : b[1]};
+	return (Two)
+	{
+		a[0] > b[0] ? a[0] : b[0], a[1] > b[1] ? a[1] : b[1]
+	};
 #endif
 }
 

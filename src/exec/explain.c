@@ -48,7 +48,7 @@ static const char *const order_names[] = {
 /* A line with conditions, ANDed; none if there are none. */
 void
 ms_scan_show_conditions(const char *label, List *exprs, CustomScanState *node, List *ancestors,
-				ExplainState *es)
+						ExplainState *es)
 {
 	List	   *context;
 	char	   *shown;

@@ -215,7 +215,7 @@ find_codes(MsScanState *state, CodeCondition *cond, MemoryContext cxt)
 	for (int i = 0; i < n; i++)
 	{
 		uint32		code = labels[i].isnull || labels[i].len > MS_MAX_LABEL_BYTES ? 0 :
-			ms_series_find_code(ms_store->arena, &table->series, &labels[i]);
+		ms_series_find_code(ms_store->arena, &table->series, &labels[i]);
 
 		if (code != 0)
 			cond->codes[cond->ncodes++] = code;
@@ -244,7 +244,7 @@ find_series(MsScanState *state, MsLabelCodes *codes)
 			const CodeCondition *cond = &codes->conditions[i];
 
 			n = ms_series_pick(ms_store->arena, &table->series, found, n,
-								 state->desc->cols[cond->att].ordinal, cond->codes, cond->ncodes);
+							   state->desc->cols[cond->att].ordinal, cond->codes, cond->ncodes);
 		}
 		ms_unlock(table->lock);
 		codes->nsids += n;

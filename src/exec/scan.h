@@ -73,8 +73,8 @@ typedef enum MsScanOrder
 	MS_ORDER_SERIES = 0,		/* series by series, times ascending in each */
 	MS_ORDER_TIME,				/* by time */
 	MS_ORDER_TIME_DESC,
-	MS_ORDER_FIRST,				/* only the oldest row of each series that meets
-								 * the conditions */
+	MS_ORDER_FIRST,				/* only the oldest row of each series that
+								 * meets the conditions */
 	MS_ORDER_LAST				/* only the newest */
 } MsScanOrder;
 
@@ -173,10 +173,10 @@ struct MsScanState
 	ExprState  *safe_qual;		/* NULL: none */
 	ExprState  *label_qual;		/* NULL: none */
 	bool		analyze;		/* somebody will look at the counters */
-	TupleTableSlot *row_slot;	/* borrowed: where conditions look at a row of the
-								 * relation */
-	void		(*find_columns) (MsScanState *state);	/* which values the
-																 * plan needs */
+	TupleTableSlot *row_slot;	/* borrowed: where conditions look at a row of
+								 * the relation */
+	void		(*find_columns) (MsScanState *state);	/* which values the plan
+														 * needs */
 	List	   *bounds;			/* of MsTimeBound */
 	bool	   *need;			/* by value ordinal */
 	int			ncolumns;
@@ -195,7 +195,8 @@ struct MsScanState
 	uint32		next;			/* next series of ours... */
 	uint32		claimed;		/* ...which ends here */
 	uint32		sid;			/* the series at hand */
-	MsLabelIndex *index;		/* owned; NULL: no condition to look series up by */
+	MsLabelIndex *index;		/* owned; NULL: no condition to look series up
+								 * by */
 	bool		indexed;		/* this scan is led by the index */
 	MsLabelCodes *codes;		/* owned; likewise */
 	bool		coded;			/* this scan is led by codes */

@@ -47,7 +47,8 @@ typedef struct MsCursorStats
 	uint64		blocks_summarized;	/* answered from what their headers say */
 	uint64		pieces_read;
 	uint64		samples_read;	/* rows returned */
-	uint64		samples_skipped;	/* rows in chunks looked at or skipped, not returned */
+	uint64		samples_skipped;	/* rows in chunks looked at or skipped,
+									 * not returned */
 } MsCursorStats;
 
 typedef struct MsCursor MsCursor;
@@ -63,8 +64,9 @@ typedef struct MsPart
 	int64		start;			/* the window's */
 	int64		end;
 	bool		plain;
-	MsChunk		chunk;			/* if plain; borrowed bytes, valid until the next
-								 * call of next_part, next, seek or set_range */
+	MsChunk		chunk;			/* if plain; borrowed bytes, valid until the
+								 * next call of next_part, next, seek or
+								 * set_range */
 } MsPart;
 
 /*
