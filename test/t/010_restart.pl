@@ -106,6 +106,8 @@ ok($node->poll_query_until('postgres',
 same('after folding and sealing');
 # a restart forgets series without samples, such as the one rolled back; the keeper takes longer
 $node->restart;
+# rows wait until all is restored, figures tell how far it is
+same('after a restart');
 my $figures = q(SELECT relation, series, windows, sealed_windows, samples, allocated_bytes FROM memseries.tables ORDER BY 1);
 my $before = sql($figures);
 $node->restart;
