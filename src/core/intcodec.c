@@ -51,6 +51,14 @@
 /* Reading so many patches is worth a byte. */
 #define PATCHES_PER_BYTE	4
 
+/* Residuals by value, rising; start[i] of them are below value[i]. */
+typedef struct Levels
+{
+	int			n;
+	uint64		value[MS_INT_MAX + 1];
+	uint16		start[MS_INT_MAX + 1];
+} Levels;
+
 /* How residuals are to be stored, and what that costs. */
 typedef struct Packing
 {
@@ -78,49 +86,41 @@ patch_value(uint64 r, int width)
 }
 
 /*
- * Bits: writing.  The bytes from p on must be zero, and nine more than
- * needed writable.
+ * Bits: writing.  Up to eight bytes more than needed are overwritten.
  */
 static void
 put_bits(uint8 *p, const uint64 *x, int n, int width)
 {
-	Size		bit = 0;
+	uint64		word = 0;
+	int			used = 0;
 
 	if (width == 0)
 		return;
 	for (int i = 0; i < n; i++)
 	{
-		uint8	   *at = p + (bit >> 3);
-		int			shift = (int) (bit & 7);
-
-		ms_store64(at, ms_load64(at) | x[i] << shift);
-		if (shift + width > 64)
-			at[8] = (uint8) (x[i] >> (64 - shift));
-		bit += width;
+		word |= x[i] << used;
+		used += width;
+		if (used >= 64)
+		{
+			ms_store64(p, word);
+			p += 8;
+			used -= 64;
+			/* what is left of x[i]; shifted twice, as one shift may be by 64 */
+			word = x[i] >> 1 >> (width - used - 1);
+		}
 	}
+	ms_store64(p, word);
 }
 
 /*
- * Sort n numbers, as signed ones, by radix: no more passes than the range
- * needs.  Returns the sorted array, which is in the work area.
+ * Sort the n numbers in values[0], by radix: no more passes than "range", the
+ * largest of them, needs.  Returns the sorted array.
  */
 static const uint64 *
-sort_residuals(const uint64 *x, int n, MsIntWork *work)
+sort_residuals(uint64 (*values)[MS_INT_ROOM], int n, uint64 range)
 {
-	uint64	   *from = work->sorted[0];
-	uint64	   *to = work->sorted[1];
-	int64		min = (int64) x[0];
-	int64		max = (int64) x[0];
-	uint64		range;
-
-	for (int i = 1; i < n; i++)
-	{
-		min = Min(min, (int64) x[i]);
-		max = Max(max, (int64) x[i]);
-	}
-	range = (uint64) max - (uint64) min;
-	for (int i = 0; i < n; i++)
-		from[i] = x[i] - (uint64) min;
+	uint64	   *from = values[0];
+	uint64	   *to = values[1];
 
 	for (int shift = 0; shift < 64 && range >> shift != 0; shift += 8)
 	{
@@ -143,10 +143,61 @@ sort_residuals(const uint64 *x, int n, MsIntWork *work)
 		from = to;
 		to = swap;
 	}
-
-	for (int i = 0; i < n; i++)
-		from[i] += (uint64) min;
 	return from;
+}
+
+/*
+ * Find the levels of n residuals: how many there are of each value, in rising
+ * order as signed numbers.
+ */
+static void
+find_levels(const uint64 *x, int n, Levels *levels, MsIntWork *work)
+{
+	int64		min = (int64) x[0];
+	int64		max = (int64) x[0];
+	uint64		range;
+	int			nlevels = 0;
+
+	for (int i = 1; i < n; i++)
+	{
+		min = Min(min, (int64) x[i]);
+		max = Max(max, (int64) x[i]);
+	}
+	range = (uint64) max - (uint64) min;
+
+	if (range < MS_INT_MAX)
+	{
+		uint16		count[MS_INT_MAX];
+		uint16		sum = 0;
+
+		memset(count, 0, (range + 1) * sizeof(uint16));
+		for (int i = 0; i < n; i++)
+			count[x[i] - (uint64) min]++;
+		for (uint64 v = 0; v <= range; v++)
+		{
+			levels->value[nlevels] = v + (uint64) min;
+			levels->start[nlevels] = sum;
+			nlevels += count[v] > 0;
+			sum += count[v];
+		}
+	}
+	else
+	{
+		const uint64 *s;
+
+		for (int i = 0; i < n; i++)
+			work->sorted[0][i] = x[i] - (uint64) min;
+		s = sort_residuals(work->sorted, n, range);
+		for (int i = 0; i < n; i++)
+		{
+			if (i > 0 && s[i] == s[i - 1])
+				continue;
+			levels->value[nlevels] = s[i] + (uint64) min;
+			levels->start[nlevels++] = (uint16) i;
+		}
+	}
+	levels->start[nlevels] = (uint16) n;
+	levels->n = nlevels;
 }
 
 /*
@@ -200,27 +251,23 @@ guess_cost(const uint64 *x, int n)
 	return best * stride;
 }
 
-/* What patching the residuals outside s[from .. to) costs. */
+/* What patching the residuals of all levels but those in [from, to) costs. */
 static void
-cost_patches(const uint64 *s, int n, int from, int to, Packing *p)
+cost_patches(const Levels *levels, int from, int to, Packing *p)
 {
+	int			n = levels->start[levels->n];
 	int			varints = 0;
 	uint64		all = 0;
 	int			packed;
 
-	p->npatches = n - (to - from);
+	p->npatches = n - (levels->start[to] - levels->start[from]);
 	if (p->npatches == 0)
 		return;
-	for (int i = 0; i < n; i++)
+	for (int i = from == 0 ? to : 0; i < levels->n; i = i + 1 == from ? to : i + 1)
 	{
-		uint64		v;
+		uint64		v = patch_value(levels->value[i] - p->base, p->width);
 
-		if (i == from)
-			i = to;
-		if (i >= n)
-			break;
-		v = patch_value(s[i] - p->base, p->width);
-		varints += ms_varint_size(v);
+		varints += ms_varint_size(v) * (levels->start[i + 1] - levels->start[i]);
 		all |= v;
 	}
 	p->patch_width = ms_bit_width(all);
@@ -238,17 +285,11 @@ cost_patches(const uint64 *s, int n, int from, int to, Packing *p)
 static void
 choose_packing(const uint64 *x, int n, Packing *best, MsIntWork *work)
 {
-	const uint64 *s = sort_residuals(x, n, work);
-	int			full = ms_bit_width(s[n - 1] - s[0]);
-	uint16		starts[MS_INT_MAX + 1]; /* where equal ones begin in s */
-	int			nlevels = 0;
+	Levels		levels;
+	int			full;
 
-	for (int i = 0; i < n; i++)
-	{
-		starts[nlevels] = (uint16) i;
-		nlevels += i == 0 || s[i] != s[i - 1];
-	}
-	starts[nlevels] = (uint16) n;
+	find_levels(x, n, &levels, work);
+	full = ms_bit_width(levels.value[levels.n - 1] - levels.value[0]);
 
 	best->cost = PG_INT32_MAX;
 	for (int w = full; w >= 0; w--)
@@ -257,29 +298,31 @@ choose_packing(const uint64 *x, int n, Packing *best, MsIntWork *work)
 		uint64		span = ms_low_bits(w);
 		int			most = 0;
 		int			from = 0;
+		int			to = 0;
 
 		/* a window had better begin with one of the residuals */
-		for (int a = 0, b = 0; b < nlevels; a++)
+		for (int a = 0, b = 0; b < levels.n; a++)
 		{
-			while (b < nlevels && s[starts[b]] - s[starts[a]] <= span)
+			while (b < levels.n && levels.value[b] - levels.value[a] <= span)
 				b++;
-			if (starts[b] - starts[a] > most)
+			if (levels.start[b] - levels.start[a] > most)
 			{
-				most = starts[b] - starts[a];
-				from = starts[a];
+				most = levels.start[b] - levels.start[a];
+				from = a;
+				to = b;
 			}
 		}
 
 		memset(&p, 0, sizeof(p));
 		p.width = w;
-		p.base = s[from];
+		p.base = levels.value[from];
 		p.bytes = ms_varint_size(ms_zigzag(p.base)) + (n * w + 7) / 8;
 		p.cost = p.bytes;
 
 		/* each patch costs at least one byte and its share of the bitmap */
 		if (p.cost + Min(n - most, n / 8) < best->cost)
 		{
-			cost_patches(s, n, from, from + most, &p);
+			cost_patches(&levels, from, to, &p);
 			if (p.cost < best->cost)
 				*best = p;
 		}
@@ -323,7 +366,6 @@ put_patches(uint8 *p, const uint64 *x, int n, const Packing *pk)
 		int			bytes = (count * pk->patch_width + 7) / 8;
 
 		*p++ = (uint8) pk->patch_width;
-		memset(p, 0, bytes + 9);
 		put_bits(p, values, count, pk->patch_width);
 		p += bytes;
 	}
@@ -365,16 +407,10 @@ ms_int_encode(const uint64 *q, int n, uint8 *dst, MsIntWork *work)
 	if (n > 2)
 	{
 		int			cost1 = guess_cost(delta, n - 1);
-		int			cost2;
 
+		/* where one difference does not help, two do not */
 		if (cost1 < cost)
-		{
-			order = 1;
-			cost = cost1;
-		}
-		cost2 = guess_cost(delta2, n - 2) + ms_varint_size(ms_zigzag(delta[0]));
-		if (cost2 < cost)
-			order = 2;
+			order = guess_cost(delta2, n - 2) + ms_varint_size(ms_zigzag(delta[0])) < cost1 ? 2 : 1;
 	}
 	x = order == 0 ? q + 1 : order == 1 ? delta : delta2;
 	count = order == 2 ? n - 2 : n - 1;
@@ -395,7 +431,6 @@ ms_int_encode(const uint64 *q, int n, uint8 *dst, MsIntWork *work)
 
 	for (int i = 0; i < count; i++)
 		slot[i] = (x[i] - pk.base) & ms_low_bits(pk.width);
-	memset(p, 0, (count * pk.width + 7) / 8 + 9);
 	put_bits(p, slot, count, pk.width);
 	p += (count * pk.width + 7) / 8;
 	if (pk.npatches > 0)

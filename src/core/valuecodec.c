@@ -171,6 +171,32 @@ to_decimal4(double v, int decimals, uint64 *m)
 }
 
 /*
+ * In place of the integers left out, repeat the one before, or for the first
+ * ones the one after.  Returns how many are left out.
+ */
+static int
+fill_specials(uint64 *m, const bool *special, int n)
+{
+	int			count = 0;
+	int			first = 0;
+
+	for (int i = 0; i < n; i++)
+		count += special[i];
+	if (count == 0 || count == n)
+		return count;
+	while (special[first])
+		first++;
+	for (int i = 0; i < first; i++)
+		m[i] = m[first];
+	for (int i = first + 1; i < n; i++)
+	{
+		if (special[i])
+			m[i] = m[i - 1];
+	}
+	return count;
+}
+
+/*
  * Try m / 10^e, e at most "most", leaving out a few values.  On success the
  * integers are in work->m and the values left out marked in work->special.
  */
@@ -179,11 +205,10 @@ map_decimal(const double *v, int n, bool is_float4, int most, Mapping *map,
 			MsValueWork *work)
 {
 	int			decimals = 0;
+	int			redo = 0;		/* so many first ones have fewer decimals */
 	int			bad = 0;
 	int			allowed = n / 8;
 	int			nan = 0;
-	uint64		m;
-	uint64		last = 0;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -191,16 +216,20 @@ map_decimal(const double *v, int n, bool is_float4, int most, Mapping *map,
 
 		if (is_float4)
 		{
-			while (d <= most && !to_decimal4(v[i], d, &m))
+			while (d <= most && !to_decimal4(v[i], d, &work->m[i]))
 				d++;
 		}
 		else
 		{
-			while (d <= most && !to_decimal(v[i], d, &m))
+			while (d <= most && !to_decimal(v[i], d, &work->m[i]))
 				d++;
 		}
+		work->special[i] = d > most;
 		if (d <= most)
+		{
+			redo = d > decimals ? i : redo;
 			decimals = d;
+		}
 		else if (v[i] != v[i])
 			nan++;
 		else if (++bad > allowed)
@@ -208,27 +237,14 @@ map_decimal(const double *v, int n, bool is_float4, int most, Mapping *map,
 	}
 	if (bad + nan == n)
 		return false;
+	for (int i = 0; i < redo; i++)
+		work->special[i] = is_float4 ? !to_decimal4(v[i], decimals, &work->m[i]) :
+			!to_decimal(v[i], decimals, &work->m[i]);
 
 	map->form = is_float4 && decimals > 0 ? FORM_DEC4 :
 		decimals > 0 ? FORM_DEC : FORM_INT;
 	map->decimals = decimals;
-	map->nspecial = 0;
-	for (int i = 0; i < n; i++)
-	{
-		bool		ok = is_float4 ? to_decimal4(v[i], decimals, &m) :
-		to_decimal(v[i], decimals, &m);
-
-		work->special[i] = !ok;
-		work->m[i] = ok ? m : last;
-		if (ok && i == map->nspecial)
-		{
-			/* the first integer stands for what was left out before it */
-			for (int j = 0; j < i; j++)
-				work->m[j] = m;
-		}
-		map->nspecial += !ok;
-		last = work->m[i];
-	}
+	map->nspecial = fill_specials(work->m, work->special, n);
 	return map->nspecial <= allowed + nan && map->nspecial < n;
 }
 
