@@ -85,6 +85,7 @@
 static MemoryContext redo_context = NULL;
 static bool replaying = false;	/* rm_startup has been called, rm_cleanup not */
 static bool in_record = false;	/* a record is being replayed */
+static bool snapshot_owed = false;	/* startup_exit() has begun one */
 
 /* Gives back what an ERROR leaves behind; like ms_worker_recover. */
 static void
@@ -282,10 +283,11 @@ try_snapshot(void)
 	return ok;
 }
 
-/* May not return, if the server stops meanwhile. */
+/* May not return, if the server stops meanwhile; then startup_exit() tries once more. */
 static void
 write_snapshot(void)
 {
+	in_record = false;			/* its part in memory is done */
 	while (!try_snapshot())
 	{
 		ereport(WARNING,
@@ -307,7 +309,10 @@ redo_snapend(XLogReaderState *record)
 	memcpy(&xl, XLogRecGetData(record), sizeof(xl));
 	ms_fold_ended(xl.oldest_running);
 
-	/* also so that nothing is left to ask the commit log about when that is truncated */
+	/*
+	 * also so that nothing is left to ask the commit log about when that is
+	 * truncated
+	 */
 	for (int i = 0; i < ms_store->max_tables && !keeper_folds(); i++)
 		if (ms_store->tables[i].in_use && ms_store->tables[i].nruns > 0)
 			fold_runs(&ms_store->tables[i]);
@@ -353,15 +358,26 @@ ms_wal_redo(XLogReaderState *record)
 
 /*
  * The startup process ends.  If that is between two records, the server is
- * being stopped, and a restartpoint may follow: see the top.
+ * being stopped, and a restartpoint may follow: see the top.  An ERROR in a process
+ * that ends is FATAL and nobody catches it; startup_failed(), which is called next,
+ * then sees that the snapshot is still owed.
  */
 static void
 startup_exit(int code, Datum arg)
 {
+	MsSnapshotStats stats;
+
 	if (!replaying || in_record || !InArchiveRecovery)
 		return;
-	replaying = false;
-	if (!try_snapshot())
+	snapshot_owed = true;
+	ms_snapshot_write(0, &stats);
+	snapshot_owed = false;
+}
+
+static void
+startup_failed(int code, Datum arg)
+{
+	if (snapshot_owed)
 		ereport(PANIC,
 				(errmsg("memseries could not take its final snapshot"),
 				 errdetail("What was replayed since the last restartpoint will be replayed again when the server starts.")));
@@ -383,6 +399,8 @@ ms_wal_startup(void)
 {
 	MsSnapshotStats stats;
 
+	/* called in reverse order */
+	before_shmem_exit(startup_failed, (Datum) 0);
 	before_shmem_exit(startup_exit, (Datum) 0);
 	begin_startup_progress_phase();
 	(void) ms_store_load(check_startup, &stats);

@@ -1,4 +1,4 @@
-# The guard holds up checkpoints until its snapshot is durable: when it hangs, is told to end, cannot write.
+# The guard holds up checkpoints until its snapshot is durable: when it hangs, is told to end.  (026_disk_full.pl: when it cannot write.)
 
 use strict;
 use warnings;
@@ -118,58 +118,6 @@ crash_and_compare('without log_checkpoints');
 $node->append_conf('postgresql.conf', 'log_checkpoints = on');
 $node->reload;
 
-# ---- the disk is full ----
-#
-# A limit on the size of files does it: large enough for WAL, with its segments of 1 MB, and for everything else here.
-
-sub limit
-{
-	my ($process, $bytes) = @_;
-	system_or_bail('prlimit', "--pid=$process", "--fsize=$bytes:unlimited");
-}
-
-for (1 .. 8) { rows(10 + $_, 50000); }
-$log = -s $node->logfile;
-limit(guard('pid'), 2 * 1024 * 1024);
-my ($ret, $out, $err) = $node->psql('postgres', 'SELECT memseries.snapshot()');
-isnt($ret, 0, 'a snapshot that cannot be written fails');
-like($err, qr/could not write to file/, 'and says why');
-$checkpoint = background('CHECKPOINT');
-ok(is_running($checkpoint), 'a checkpoint waits');
-rows(30, 1000);
-is(sql('SELECT count(*) FROM t WHERE k = 30'), 1000, 'reading and writing go on');
-is(guard('state'), 'waiting to try again', 'the guard says what it waits for');
-like(guard('last_error'), qr/could not write to file/, 'and why');
-like(slurp_file($node->logfile, $log), qr/WARNING:  a memseries snapshot failed; checkpoints wait until one succeeds/, 'so does the log');
-is(scalar(grep { /pgsql_tmp/ } glob($node->data_dir . '/memseries/*')), 0, 'what was written is removed');
-limit(guard('pid'), 'unlimited');
-sql('SELECT memseries.snapshot()');
-$checkpoint->finish;
-is($checkpoint->result(0), 0, 'once there is room the checkpoint completes');
-crash_and_compare('and nothing is lost');
-
-# at recovery: no start, and nothing lost
-rows(31, 1000);
-my $whole = sql($digest);
-$node->stop('immediate');
-$log = -s $node->logfile;
-isnt(system('bash', '-c', 'ulimit -S -f 2048; pg_ctl -w -D "$1" -l "$2" start >/dev/null 2>&1', 'start', $node->data_dir, $node->logfile), 0,
-	'a full disk at recovery: the server does not start');
-like(slurp_file($node->logfile, $log), qr/FATAL:  could not write to file/, 'the log says why');
-$node->start;
-is(sql($digest), $whole, 'nothing is lost');
-
-# at the stop
-rows(32, 1000);
-$whole = sql($digest);
-limit(guard('pid'), 2 * 1024 * 1024);
-$log = -s $node->logfile;
-$node->stop('fast', fail_ok => 1);
-for (1 .. 300) { last if !-e $node->data_dir . '/postmaster.pid'; usleep(100_000); }
-$node->_update_pid(0);
-like(slurp_file($node->logfile, $log), qr/PANIC:  memseries could not take its final snapshot/, 'a full disk at the stop: no shutdown checkpoint');
-$node->start;
-is(sql($digest), $whole, 'recovery brings everything back');
 is(sql('SELECT * FROM memseries.check()'), '', 'memory passes its checks');
 
 $node->stop;
