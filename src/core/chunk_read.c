@@ -49,7 +49,9 @@ add_units(int64 a, uint64 b, int64 unit, int64 *result)
  * The last time of a block: first + (step * (rows - 1) + off) units.
  *
  * Regular times must not wrap on the way; others are looked at when decoded,
- * so that only the last one matters here.
+ * so that only the last one matters here.  It must not wrap either: writers
+ * that copy the block find "off" again from first and last, and rely on its
+ * being as short as it was.
  */
 static bool
 find_last(const MsBlockInfo *b, uint64 off, int64 *last)
@@ -57,12 +59,15 @@ find_last(const MsBlockInfo *b, uint64 off, int64 *last)
 	uint64		rows = (uint64) b->stored_nrows - 1;
 	int64		unit = ms_time_unit[block_unit(b->head)];
 	uint64		units;
+	uint64		span;
 
 	if (!(b->head & BLOCK_IRREGULAR))
 		return !__builtin_mul_overflow((uint64) b->step, rows, &units) &&
 			add_units(b->first, units, unit, last);
 	units = (uint64) b->step * rows + off;
-	*last = (int64) ((uint64) b->first + units * (uint64) unit);
+	if (__builtin_mul_overflow(units, (uint64) unit, &span))
+		return false;
+	*last = (int64) ((uint64) b->first + span);
 	return *last > b->first;
 }
 

@@ -205,12 +205,24 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 	}
 	else
 	{
-		/* writers may refuse it, or not */
-		Size		bound = ms_chunk_append_bound(data, size, 0, c.ncols, MS_CHUNK_SEALED);
-		uint8	   *dst = get_memory(bound);
+		/* writers may refuse it, or not; decoding may have left any rows */
+		rows.nrows = c.tmax < PG_INT64_MAX ? 1 : 0;
+		rows.times[0] = c.tmax + 1;
+		rows.ncols = c.ncols;
+		for (int flags = 0; flags < 2; flags++)
+		{
+			Size		bound = ms_chunk_append_bound(data, size, rows.nrows, c.ncols, flags);
+			uint8	   *dst = get_memory(bound);
 
-		must(ms_chunk_append(data, size, NULL, NULL, MS_CHUNK_SEALED, dst, work) <= bound);
-		free(dst);
+			for (int col = 0; col < c.ncols; col++)
+			{
+				rows.values[col][0] = flags;
+				rows.nulls[col] = NULL;
+			}
+			must(ms_chunk_append(data, size, &rows, NULL, flags, dst, work) <= bound);
+			free(dst);
+		}
+		rows.ncols = c.ncols + 1;
 	}
 	free_rows(&rows, nulls);
 	return 0;

@@ -7,9 +7,8 @@
  */
 #include "postgres.h"
 
-
-
 #include "codec_util.h"
+#include "core/chunk_layout.h"
 
 static MsCodecWork *work;
 
@@ -689,6 +688,54 @@ test_damage(int rounds)
 	ok(good, "damaged chunks do no harm, and times that decode ascend");
 }
 
+/*
+ * Steps so long that times wrap around to where they should be: a chunk that
+ * could be decoded, but whose block headers get longer when they are copied.
+ */
+static void
+test_wrapping_steps(void)
+{
+	const int	nblocks = 3000;
+	const uint8 tail[] = {2,	/* off: one minute */
+		2, 0, 2,				/* the time stream is 2 bytes: minute 1 */
+	1, 0};						/* all values are 0 */
+	uint8	   *bytes = get_memory(nblocks * 32);
+	uint8	   *p = bytes;
+	uint8	   *dst;
+	MsRows		later;
+	Size		bound;
+
+	*p++ = CHUNK_ONE_COLUMN;
+	*p++ = 0;					/* the first time */
+	for (int i = 0; i < nblocks; i++)
+	{
+		uint8		block[32];
+		uint8	   *b = block;
+
+		*b++ = 1;				/* two rows */
+		if (i > 0)
+			*b++ = 2;			/* one minute later */
+		b = ms_put_varint(b, UINT64CONST(1) << 56);
+		memcpy(b, tail, sizeof(tail));
+		b += sizeof(tail);
+		*p++ = BLOCK_IRREGULAR | 1 << BLOCK_WIDTH_SHIFT | 3 << BLOCK_UNIT_SHIFT |
+			(i == nblocks - 1 ? BLOCK_LAST : 0);
+		if (i < nblocks - 1)
+			p = ms_put_varint(p, b - block);
+		memcpy(p, block, b - block);
+		p += b - block;
+	}
+
+	random_rows(&later, 1, 1, NULL, INT64CONST(1) << 50);
+	bound = ms_chunk_append_bound(bytes, p - bytes, 1, 1, MS_CHUNK_OPEN);
+	dst = get_memory(bound);
+	ok(ms_chunk_append(bytes, p - bytes, &later, NULL, MS_CHUNK_OPEN, dst, work) <= bound,
+	   "times that wrap around do not make a chunk outgrow its bound");
+	free(dst);
+	free(bytes);
+	free_rows(&later);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -703,6 +750,7 @@ main(int argc, char **argv)
 	test_refusals();
 	test_format();
 	test_damage(60);
+	test_wrapping_steps();
 	free(work);
 	return done_testing();
 }
