@@ -117,6 +117,7 @@ DROP TABLE two;
 ALTER TABLE cpu DROP COLUMN ts;
 ALTER TABLE cpu ADD COLUMN seen timestamptz;
 ALTER TABLE cpu ALTER ts TYPE timestamp;
+ALTER TABLE cpu DROP COLUMN ts, ADD COLUMN seen timestamptz DEFAULT '2000-01-01';
 ALTER TABLE cpu DROP COLUMN usage, DROP COLUMN power, DROP COLUMN slot, DROP COLUMN volt;
 CREATE TABLE parted (ts timestamptz, v float8) PARTITION BY RANGE (ts);
 CREATE TABLE part PARTITION OF parted DEFAULT USING memseries;
@@ -127,6 +128,13 @@ ALTER TABLE parted ADD PRIMARY KEY (ts);
 ALTER TABLE parted RENAME COLUMN v TO w;
 SELECT attname FROM pg_attribute WHERE attrelid = 'part'::regclass AND attnum > 0 ORDER BY attnum;
 DROP TABLE parted;
+CREATE TYPE sample AS (ts timestamptz, v float8);
+CREATE TABLE typed OF sample USING memseries;
+ALTER TYPE sample ADD ATTRIBUTE seen timestamptz CASCADE;
+ALTER TYPE sample ADD ATTRIBUTE host text CASCADE;
+SELECT attname FROM pg_attribute WHERE attrelid = 'typed'::regclass AND attnum > 0 ORDER BY attnum;
+DROP TABLE typed;
+DROP TYPE sample;
 
 -- A domain may take the last value with it; the table can still be read, and mended.
 CREATE DOMAIN volt AS float8;

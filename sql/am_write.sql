@@ -142,7 +142,44 @@ INSERT INTO cpu VALUES ('2024-01-01', 'kept', 3);
 SELECT count(*) FROM log;
 COMMIT;
 SELECT said FROM log ORDER BY n;
+-- ... all of them the same rows, with all that belongs to these.
+CREATE TRIGGER one AFTER INSERT ON cpu FOR EACH ROW EXECUTE FUNCTION note();
+CREATE TRIGGER two AFTER INSERT ON cpu FOR EACH ROW EXECUTE FUNCTION note();
+TRUNCATE log;
+INSERT INTO cpu VALUES ('2024-01-01', 'x', 1), ('2024-01-01', 'x', 2);
+SELECT said FROM log ORDER BY n;
+DROP TRIGGER one ON cpu;
+DROP TRIGGER two ON cpu;
+CREATE TABLE wide (x text);
+ALTER TABLE wide ALTER x SET STORAGE EXTERNAL;
+INSERT INTO wide VALUES (repeat('x', 10000));
+TRUNCATE log;
+BEGIN;
+INSERT INTO cpu SELECT '2024-01-01', x, 1 FROM wide;
+DROP TABLE wide;
+COMMIT;
+SELECT length(said) FROM log;
 DROP TRIGGER at_commit ON cpu;
+CREATE TABLE changing (ts timestamptz NOT NULL, host int, usage float8) USING memseries;
+CREATE FUNCTION note_usage() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO log (said) VALUES (new.usage); RETURN NULL; END';
+CREATE TRIGGER after_row AFTER INSERT ON changing FOR EACH ROW EXECUTE FUNCTION note_usage();
+TRUNCATE log;
+BEGIN;
+INSERT INTO changing VALUES (now(), 1, 1);
+ALTER TABLE changing ALTER host TYPE text;
+INSERT INTO changing VALUES (now(), 'no longer a number', 2);
+COMMIT;
+SELECT said FROM log ORDER BY n;
+DROP TABLE changing;
+DROP FUNCTION note_usage;
+
+-- What a transaction has written it plans for, and analyzes.
+TRUNCATE cpu;
+BEGIN;
+INSERT INTO cpu SELECT '2024-01-01'::timestamptz + i * interval '1 s', 'a', i FROM generate_series(1, 1000) i;
+ANALYZE cpu;
+SELECT reltuples, (SELECT n_distinct FROM pg_stats WHERE tablename = 'cpu' AND attname = 'host') FROM pg_class WHERE oid = 'cpu'::regclass;
+COMMIT;
 
 -- Foreign keys from samples to a table of hosts.
 CREATE TABLE host (name text PRIMARY KEY);

@@ -217,6 +217,11 @@ CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL
 CREATE TRIGGER t AFTER INSERT ON other FOR EACH ROW EXECUTE FUNCTION nothing();
 SELECT refused('load_table', 'other', :'file');
 DROP TRIGGER t ON other;
+CREATE DOMAIN positive AS float8 CHECK (VALUE > 0);
+ALTER TABLE other ALTER usage TYPE positive;
+SELECT refused('load_table', 'other', :'file');
+ALTER TABLE other ALTER usage TYPE float8;
+DROP DOMAIN positive;
 
 -- NOT NULL is checked, and retention.
 SELECT refused('load_table', 'other', :'file') ~ '^22008 time 2024-\S+ \S+ is out of range for memseries table "other"\n' AS too_old;

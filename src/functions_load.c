@@ -19,8 +19,8 @@
  * and encoded anew.
  *
  * But no row is ever formed.  Where the server would have to look at rows
- * (check constraints, foreign keys, triggers, generated columns, bounds of a
- * partition) the function refuses.  NOT NULL it checks itself.
+ * (check constraints, domains of values, foreign keys, triggers, generated columns,
+ * bounds of a partition) the function refuses.  NOT NULL it checks itself.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,6 +43,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "utils/typcache.h"
 
 #include "functions.h"
 #include "load.h"
@@ -90,6 +91,22 @@ check_rights(Relation rel)
 	ms_refuse_rls(rel, "memseries.load_table");
 }
 
+/* Is there a time or value column whose domain has something to say?  That of a label is asked when text becomes a label. */
+static bool
+has_checked_values(TupleDesc tupdesc)
+{
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
+		uint8		kind;
+		uint8		role = ms_column_role(att, &kind);
+
+		if ((role == MS_ROLE_TIME || role == MS_ROLE_VALUE) && DomainHasConstraints(att->atttypid))
+			return true;
+	}
+	return false;
+}
+
 /* ERROR if rows of this table would need looking at. */
 static void
 check_table(Relation rel)
@@ -109,6 +126,8 @@ check_table(Relation rel)
 		what = "It is a partition, whose bounds are checked row by row.";
 	else if (tupdesc->constr != NULL && tupdesc->constr->num_check > 0)
 		what = "It has check constraints, which are checked row by row.";
+	else if (has_checked_values(tupdesc))
+		what = "It has values of a domain with constraints, which are checked row by row.";
 	else if (tupdesc->constr != NULL && tupdesc->constr->has_generated_stored)
 		what = "It has generated columns, which are computed row by row.";
 	else if (triggers != NULL &&

@@ -37,6 +37,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
@@ -286,7 +287,10 @@ labels_to_jsonb(TupleDesc tupdesc, LabelJson *labels, int nlabels,
 	return JsonbPGetDatum(JsonbValueToJsonb(result));
 }
 
-/* Puts a row per series of one table. */
+/*
+ * Puts a row per series of one table.  A cast to json that belongs to a label's type may be anybody's function, so
+ * it runs with the rights of the table's owner, as ANALYZE runs functions.
+ */
 static void
 put_series(ReturnSetInfo *rsinfo, Relation rel)
 {
@@ -299,9 +303,15 @@ put_series(ReturnSetInfo *rsinfo, Relation rel)
 	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext,
 													  "memseries series", ALLOCSET_DEFAULT_SIZES);
 	MsCursor   *cursor;
+	Oid			user;
+	int			context;
+	int			level;
 
 	if (desc->table == NULL)
 		return;
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(rel->rd_rel->relowner, context | SECURITY_RESTRICTED_OPERATION);
+	level = NewGUCNestLevel();
 	cursor = ms_cursor_open(desc->table, GetActiveSnapshot(), PG_INT64_MIN, PG_INT64_MAX, NULL, 0);
 	for (uint32 sid = 0; sid < ms_cursor_series_limit(cursor); sid++)
 	{
@@ -337,6 +347,8 @@ put_series(ReturnSetInfo *rsinfo, Relation rel)
 		MemoryContextReset(row_context);
 	}
 	ms_cursor_close(cursor);
+	AtEOXact_GUC(false, level);
+	SetUserIdAndSecContext(user, context);
 	MemoryContextDelete(row_context);
 }
 

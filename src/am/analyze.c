@@ -30,6 +30,7 @@
 
 #include "am/am.h"
 #include "am/scan.h"
+#include "am/write.h"
 
 #define ROWS_PER_BLOCK	64
 #define MAX_BLOCKS		131072
@@ -57,11 +58,14 @@ virtual_blocks(uint64 nrows)
 	return (BlockNumber) Min((nrows + ROWS_PER_BLOCK - 1) / ROWS_PER_BLOCK, MAX_BLOCKS);
 }
 
+/* What this transaction has written counts, too: ANALYZE and the planner would take the table for empty. */
 static void
 get_stats(Relation rel, MsTableStats *stats)
 {
 	MsTable    *table = ms_reldesc(rel)->table;
+	MsTableKey	key = ms_table_key(ms_rel_locator(rel));
 
+	ms_write_flush(&key);
 	if (table)
 		ms_table_stats(table, stats);
 	else

@@ -249,6 +249,50 @@ check_foreign_keys(Relation rel)
 	table_close(constraints, AccessShareLock);
 }
 
+/*
+ * Storage has one time per row, whatever column shows it.  So another column cannot take over from the one the
+ * rows were written with, unless they were rewritten.
+ */
+static void
+check_time(Relation rel)
+{
+	const MsRelDesc *desc = ms_reldesc(rel);
+	MsSlot	   *slots = palloc(sizeof(MsSlot) * MS_MAX_SLOTS);
+	int			n = desc->table ? ms_table_get_slots(desc->table, slots, MS_MAX_SLOTS) : 0;
+	int			i = 0;
+
+	while (i < n && slots[i].role != MS_ROLE_TIME)
+		i++;
+	if (i < n && slots[i].attnum != desc->time_att)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot replace the time column of memseries table \"%s\"",
+						RelationGetRelationName(rel)),
+				 errdetail("The times of its rows belong to that column."),
+				 errhint("Use ALTER TABLE ... RENAME COLUMN, or ALTER COLUMN ... TYPE ... USING.")));
+	pfree(slots);
+}
+
+/* Tables made OF a composite type change with it. */
+static List *
+typed_tables(Oid relid)
+{
+	Relation	pg_class = table_open(RelationRelationId, AccessShareLock);
+	List	   *result = NIL;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_class_reloftype, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(get_rel_type_id(relid)));
+	scan = systable_beginscan(pg_class, InvalidOid, false, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		result = lappend_oid(result, ((Form_pg_class) GETSTRUCT(tuple))->oid);
+	systable_endscan(scan);
+	table_close(pg_class, AccessShareLock);
+	return result;
+}
+
 /* Do the tables this statement has changed or made still follow the rules? */
 static void
 check_after(Oid relid)
@@ -257,8 +301,12 @@ check_after(Oid relid)
 	ListCell   *lc;
 
 	CommandCounterIncrement();
-	all = has_subclass(relid) ? find_all_inheritors(relid, NoLock, NULL) :
-		list_make1_oid(relid);
+	if (get_rel_relkind(relid) == RELKIND_COMPOSITE_TYPE)
+		all = typed_tables(relid);
+	else if (has_subclass(relid))
+		all = find_all_inheritors(relid, NoLock, NULL);
+	else
+		all = list_make1_oid(relid);
 	foreach(lc, all)
 	{
 		Relation	rel;
@@ -269,7 +317,7 @@ check_after(Oid relid)
 		if (rel == NULL)
 			continue;
 		ms_check_columns(RelationGetDescr(rel), RelationGetRelationName(rel));
-		(void) ms_reldesc(rel); /* gives new columns their slots */
+		check_time(rel);		/* also gives new columns their slots */
 		if (rel->rd_rel->relhastriggers)
 			check_foreign_keys(rel);
 		relation_close(rel, NoLock);

@@ -18,6 +18,8 @@
  */
 #include "postgres.h"
 
+#include "access/heaptoast.h"
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
@@ -34,11 +36,11 @@ typedef struct OwnRows
 {
 	struct OwnRows *next;
 	Oid			relid;
-	int			natts;
 	Tuplestorestate *store;
 	TupleTableSlot *slot;		/* minimal tuples, to read the store with */
 	int64		nrows;
-	int64		at;				/* row the store's read pointer is before */
+	int64		at;				/* row the store's read pointer is before; -1:
+								 * unknown */
 } OwnRows;
 
 static OwnRows *own_rows = NULL;	/* in TopTransactionContext */
@@ -57,14 +59,30 @@ ms_tid_is_own(ItemPointer tid)
 	return ItemPointerIsValid(tid) && ItemPointerGetBlockNumber(tid) >= FIRST_OWN_BLOCK;
 }
 
-/* The columns may have changed since: ALTER TABLE in the same transaction. */
+/* Are the rows kept such as the relation has now?  ALTER TABLE in the same transaction may have changed its columns. */
+static bool
+has_columns(const OwnRows *own, TupleDesc tupdesc)
+{
+	TupleDesc	kept = own->slot->tts_tupleDescriptor;
+
+	if (kept->natts != tupdesc->natts)
+		return false;
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
+
+		if (!att->attisdropped && att->atttypid != TupleDescAttr(kept, i)->atttypid)
+			return false;
+	}
+	return true;
+}
+
 static OwnRows *
 find_rows(Relation rel)
 {
 	for (OwnRows *own = own_rows; own != NULL; own = own->next)
 	{
-		if (own->relid == RelationGetRelid(rel) &&
-			own->natts == RelationGetDescr(rel)->natts)
+		if (own->relid == RelationGetRelid(rel) && has_columns(own, RelationGetDescr(rel)))
 			return own;
 	}
 	return NULL;
@@ -82,7 +100,6 @@ create_rows(Relation rel)
 	own->store = tuplestore_begin_heap(true, false, work_mem);
 	CurrentResourceOwner = owner;
 	own->relid = RelationGetRelid(rel);
-	own->natts = RelationGetDescr(rel)->natts;
 	own->slot = MakeSingleTupleTableSlot(CreateTupleDescCopy(RelationGetDescr(rel)),
 										 &TTSOpsMinimalTuple);
 	own->next = own_rows;
@@ -91,11 +108,17 @@ create_rows(Relation rel)
 	return own;
 }
 
-/* Gives the row a tid, and keeps it if it may be asked for again. */
+/*
+ * Gives the row a tid, and keeps it if it may be asked for again; with all of its values, which may be pointers
+ * to those of another table that is gone by then.
+ */
 void
 ms_ownrows_add(Relation rel, TupleTableSlot *slot)
 {
 	OwnRows    *own;
+	HeapTuple	tuple;
+	HeapTuple	whole;
+	bool		owned;
 
 	if (likely(rel->trigdesc == NULL || !rel->trigdesc->trig_insert_after_row))
 	{
@@ -105,8 +128,30 @@ ms_ownrows_add(Relation rel, TupleTableSlot *slot)
 	own = find_rows(rel);
 	if (own == NULL)
 		own = create_rows(rel);
-	tuplestore_puttupleslot(own->store, slot);
+	tuple = ExecFetchSlotHeapTuple(slot, false, &owned);
+	whole = HeapTupleHasExternal(tuple) ? toast_flatten_tuple(tuple, RelationGetDescr(rel)) : tuple;
+	tuplestore_puttuple(own->store, whole);
+	if (whole != tuple)
+		heap_freetuple(whole);
+	if (owned)
+		heap_freetuple(tuple);
 	set_tid(&slot->tts_tid, own->nrows++);
+}
+
+/* Goes to the row; mostly they are asked for in their order, so this is no step or one. */
+static void
+seek_row(OwnRows *own, int64 number)
+{
+	int64		from = own->at;
+
+	own->at = -1;				/* should this be interrupted */
+	if (from < 0 || number == 0)
+	{
+		tuplestore_rescan(own->store);
+		from = 0;
+	}
+	if (!tuplestore_skiptuples(own->store, Abs(number - from), number > from))
+		elog(ERROR, "could not position in the rows of this transaction");
 }
 
 /* A row this transaction wrote; false if there is none with this tid. */
@@ -123,16 +168,10 @@ ms_ownrows_fetch(Relation rel, ItemPointer tid, TupleTableSlot *slot)
 	if (number >= own->nrows)
 		return false;
 
-	/* rows are mostly asked for in their order, so this is no step or one */
-	if ((number > own->at &&
-		 !tuplestore_skiptuples(own->store, number - own->at, true)) ||
-		(number < own->at &&
-		 !tuplestore_skiptuples(own->store, own->at - number, false)))
-		elog(ERROR, "could not position in the rows of this transaction");
-	own->at = number;
+	seek_row(own, number);
 	if (!tuplestore_gettupleslot(own->store, true, false, own->slot))
 		elog(ERROR, "could not read the rows of this transaction");
-	own->at++;
+	own->at = number + 1;
 	ExecCopySlot(slot, own->slot);
 	slot->tts_tid = *tid;
 	slot->tts_tableOid = RelationGetRelid(rel);

@@ -70,9 +70,9 @@ ms_is_memseries_rel(Relation rel)
 		rel->rd_tableam->slot_callbacks == ms_slot_callbacks;
 }
 
-/* The role a column has by its type. */
-static uint8
-column_role(Form_pg_attribute att, uint8 *kind)
+/* See reldesc.h. */
+uint8
+ms_column_role(Form_pg_attribute att, uint8 *kind)
 {
 	*kind = 0;
 	if (att->attisdropped || ms_attribute_is_virtual(att))
@@ -101,7 +101,7 @@ ms_check_columns(TupleDesc tupdesc, const char *relname)
 	for (int i = 0; i < tupdesc->natts; i++)
 	{
 		uint8		kind;
-		uint8		role = column_role(TupleDescAttr(tupdesc, i), &kind);
+		uint8		role = ms_column_role(TupleDescAttr(tupdesc, i), &kind);
 
 		if (role == MS_ROLE_TIME)
 			ntimes++;
@@ -247,7 +247,7 @@ ms_reldesc_create_table(Relation rel, const MsTableKey *key)
 	{
 		MsRelColumn col;
 
-		col.role = column_role(TupleDescAttr(tupdesc, i), &col.kind);
+		col.role = ms_column_role(TupleDescAttr(tupdesc, i), &col.kind);
 		if (col.role != MS_ROLE_NONE)
 			slots[nslots++] = slot_of_column(tupdesc, i, &col);
 	}
@@ -294,7 +294,7 @@ describe(TupleDesc tupdesc, const MsTableKey *key, MsTable *table)
 	{
 		MsRelColumn *col = &desc->cols[i];
 
-		col->role = column_role(TupleDescAttr(tupdesc, i), &col->kind);
+		col->role = ms_column_role(TupleDescAttr(tupdesc, i), &col->kind);
 		if (col->role == MS_ROLE_TIME)
 			desc->time_att = i + 1;
 	}

@@ -44,6 +44,9 @@ extern bool ms_is_memseries_rel(Relation rel);
 extern Oid	ms_am_oid(void);	/* InvalidOid if the extension is not created
 								 * in this database */
 
+/* The role a column has by its type; kind is set, too. */
+extern uint8 ms_column_role(Form_pg_attribute att, uint8 *kind);
+
 /* ERROR with detail and hint if columns do not fit the rules (one timestamptz, at least one value). */
 extern void ms_check_columns(TupleDesc tupdesc, const char *relname);
 

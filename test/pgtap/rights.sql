@@ -4,7 +4,7 @@
 BEGIN;
 SET client_min_messages = warning;
 SET search_path = public;
-SELECT plan(44);
+SELECT plan(45);
 
 CREATE ROLE ms_owner;
 CREATE ROLE ms_other;
@@ -70,8 +70,20 @@ SELECT ok((SELECT count(*) FROM memseries.size_classes) > 10, '... size classes'
 SELECT throws_ok('SELECT * FROM mine', '42501', NULL, 'but no rows');
 SELECT throws_ok($$SELECT memseries.expire('mine')$$, '42501', NULL, '... and changes nothing');
 
--- Row-level security.
+-- Who looks at series does not lend his rights to a function of their owner.
+SET ROLE ms_owner;
+CREATE TYPE color AS ENUM ('red');
+CREATE FUNCTION to_json_as(color) RETURNS json LANGUAGE sql AS 'SELECT to_json(current_user::text)';
+CREATE CAST (color AS json) WITH FUNCTION to_json_as(color);
+CREATE TABLE colored (ts timestamptz NOT NULL, c color, v float8) USING memseries;
+INSERT INTO colored VALUES (now(), 'red', 1);
+SET ROLE ms_watcher;
+SELECT is((SELECT (labels->>'c') || ' ' || current_user FROM memseries.series WHERE labels ? 'c'),
+	'ms_owner ms_watcher', 'casts of labels run as the owner of the table');
 RESET ROLE;
+DROP TABLE colored;
+
+-- Row-level security.
 ALTER TABLE mine ENABLE ROW LEVEL SECURITY;
 CREATE POLICY only_a ON mine USING (host = 'a');
 SET ROLE ms_other;
