@@ -143,6 +143,7 @@ static void
 seek_row(OwnRows *own, int64 number)
 {
 	int64		from = own->at;
+	bool		forward;
 
 	own->at = -1;				/* should this be interrupted */
 	if (from < 0 || number == 0)
@@ -150,7 +151,8 @@ seek_row(OwnRows *own, int64 number)
 		tuplestore_rescan(own->store);
 		from = 0;
 	}
-	if (!tuplestore_skiptuples(own->store, Abs(number - from), number > from))
+	forward = number > from;
+	if (!tuplestore_skiptuples(own->store, forward ? number - from : from - number, forward))
 		elog(ERROR, "could not position in the rows of this transaction");
 }
 
