@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $primary = MemseriesNode->start('primary', init => { allows_streaming => 1 },
-	conf => "memseries.keeper_naptime = '50ms'\nmax_prepared_transactions = 10\n");
+	conf => "memseries.keeper_naptime = '50ms'\nmax_prepared_transactions = 10\nwal_receiver_status_interval = 1s\n");
 
 sub sql { return $primary->safe_psql('postgres', $_[0]); }
 

@@ -17,7 +17,7 @@ use Time::HiRes qw(usleep);
 my $primary = MemseriesNode->start(
 	'primary',
 	init => { allows_streaming => 1 },
-	conf => "max_prepared_transactions = 10\nmemseries.keeper_naptime = '50ms'\nwal_keep_size = 512MB\ncheckpoint_timeout = 1h\n"
+	conf => "max_prepared_transactions = 10\nmemseries.keeper_naptime = '50ms'\nwal_keep_size = 512MB\ncheckpoint_timeout = 1h\nwal_receiver_status_interval = 1s\n"
 	  # what vacuum removes would end the transaction of a slow reader of the standby
 	  . "autovacuum = off\n");
 

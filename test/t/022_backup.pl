@@ -16,7 +16,7 @@ my $rounds = $ENV{MEMSERIES_ROUNDS} || 1;
 my $primary = MemseriesNode->start(
 	'primary',
 	init => { allows_streaming => 1, extra => ['--data-checksums'] },
-	conf => "max_prepared_transactions = 10\nmemseries.keeper_naptime = '50ms'\nwal_keep_size = 1GB\ncheckpoint_timeout = 30s\nwal_compression = on\n");
+	conf => "max_prepared_transactions = 10\nmemseries.keeper_naptime = '50ms'\nwal_keep_size = 1GB\ncheckpoint_timeout = 30s\nwal_compression = on\nwal_receiver_status_interval = 1s\n");
 
 sub sql { my ($node, $query) = @_; return $node->safe_psql('postgres', $query); }
 

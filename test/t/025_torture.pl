@@ -39,6 +39,7 @@ max_prepared_transactions = 50
 checkpoint_timeout = 30s
 max_wal_size = 64MB
 wal_keep_size = 2GB
+wal_receiver_status_interval = 1s
 log_min_messages = warning
 ));
 

@@ -18,7 +18,7 @@ my $small = 2 * 1024 * 1024;
 my $node = MemseriesNode->start(
 	'primary',
 	init => { allows_streaming => 1, extra => ['--wal-segsize=1'] },
-	conf => "checkpoint_timeout = 1h\nautovacuum = off\nlog_checkpoints = on\nmemseries.keeper_naptime = '50ms'\nwal_keep_size = 256MB\n");
+	conf => "checkpoint_timeout = 1h\nautovacuum = off\nlog_checkpoints = on\nmemseries.keeper_naptime = '50ms'\nwal_keep_size = 256MB\nwal_receiver_status_interval = 1s\n");
 my $dir = $node->data_dir . '/memseries';
 my $digest = 'SELECT count(*), sum(hashtext(t::text)::bigint) FROM t';
 
