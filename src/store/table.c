@@ -290,7 +290,11 @@ ms_table_clear(MsTable *table)
 	ms_unlock(table->maintain);
 }
 
-/* See table.h.  Takes table->lock.  Not to be called in recovery. */
+/*
+ * See table.h.  Takes table->lock.  A standby cannot append slots by itself, but
+ * wants to read the columns, so they are logged at once.  Not with the gate
+ * closed, and not of what a file is restored to: then the next run does it.
+ */
 void
 ms_table_add_slots(MsTable *table, const MsSlot *slots, int nslots)
 {
@@ -301,9 +305,9 @@ ms_table_add_slots(MsTable *table, const MsSlot *slots, int nslots)
 	too_many = table->nslots + nslots > MS_MAX_SLOTS;
 	if (!too_many)
 		ok = append_slots_locked(table, slots, nslots);
-	if (!too_many && ok && table->logged && table->nwindows > 0)
+	if (!too_many && ok && table->logged && table->nwindows > 0 &&
+		pg_atomic_read_u32(&ms_store->state) == MS_STORE_READY)
 	{
-		/* a standby cannot append slots by itself, but wants to read the columns */
 		START_CRIT_SECTION();
 		table->logged_at = ms_wal_table(table);
 		END_CRIT_SECTION();

@@ -125,6 +125,17 @@ crash();
 is(sql('SELECT v, w FROM empty'), '1|2', 'a table without rows takes some after a crash');
 sql('CHECKPOINT; DROP TABLE fresh, cut, twice, copied, empty');
 
+# ---- files with different columns ----
+
+# The latest window, which is restored first, was written before there were as many as another one has.
+sql("CREATE TABLE columns (ts timestamptz NOT NULL, v float8) USING memseries; INSERT INTO columns VALUES (now(), 1)");
+$node->poll_query_until('postgres', "SELECT runs = 0 FROM memseries.tables WHERE relation = 'columns'::regclass") or die 'not folded';
+sql("SELECT memseries.snapshot()");
+sql("ALTER TABLE columns ADD COLUMN w float8 DEFAULT 3; INSERT INTO columns VALUES (now() - interval '10 hours', 1, 2); CHECKPOINT");
+crash();
+is(sql('SELECT v, w FROM columns ORDER BY ts'), "1|2\n1|3", 'columns added between the files of two windows');
+sql('DROP TABLE columns');
+
 # ---- transaction ids that only a run has ----
 
 # The run is written when the subtransaction is over, so the record's header has the xid of the transaction above it.
