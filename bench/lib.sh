@@ -23,10 +23,10 @@ cpu_columns='ts timestamptz NOT NULL, hostname text, region text, datacenter tex
 	usage_user float8, usage_system float8, usage_idle float8, usage_nice float8, usage_iowait float8,
 	usage_irq float8, usage_softirq float8, usage_steal float8, usage_guest float8, usage_guest_nice float8'
 
-# bench_begin NAME: a server and the row generator.
+# bench_begin NAME [CONF...]: a server and the row generator.
 bench_begin()
 {
-	server_begin "bench-$1" "$top/bench/server.conf" <(echo "memseries.memory = '$bench_memory'")
+	server_begin "bench-$1" "$top/bench/server.conf" <(echo "memseries.memory = '$bench_memory'") "${@:2}"
 	gcc -O2 -std=c99 -D_GNU_SOURCE -o "$run/cpu_gen" "$top/bench/cpu_gen.c" -lm
 	# The server reads and writes files here, whoever it runs as.
 	mkdir "$run/data"

@@ -63,6 +63,38 @@ RESET memseries.enable_summaries;
 SELECT explain_analyze($$SELECT stddev(usage), var_pop(temp) FROM agg_cpu WHERE host = 'web1'$$);
 
 --
+-- A chunk that is wholly in one group is answered from its totals, if it is large enough to have some.
+--
+CREATE TABLE agg_big (ts timestamptz NOT NULL, host text, a float8, b float8, c real, d float8) USING memseries;
+SELECT FROM memseries.configure('agg_big', retain => NULL);
+INSERT INTO agg_big SELECT '2024-03-01'::timestamptz + i * interval '10 s', 'web' || h, (i * 7919 + h * 13) % 1000, (i * 31 % 977) / 100.0,
+	CASE WHEN i % 3 > 0 THEN -i % 50 END, CASE WHEN i = 2000 AND h = 1 THEN 'NaN' ELSE sqrt(i + h) END
+	FROM generate_series(0, 2879) i, generate_series(0, 2) h;
+ANALYZE agg_big;
+CALL wait_until_sealed('agg_big');
+SELECT explain_analyze($$SELECT host, count(*), count(c), sum(a), avg(a), min(b), max(b), min(c), max(d), min(ts), max(ts) FROM agg_big GROUP BY host$$);
+SELECT host, count(*), count(c), sum(a), avg(a), min(b), max(b), min(c), max(d), min(ts), max(ts) FROM agg_big GROUP BY host ORDER BY host;
+SELECT same_as_above($$SELECT host, count(*), count(c), sum(a), avg(a), min(b), max(b), min(c), max(d), min(ts), max(ts) FROM agg_big GROUP BY host$$);
+SELECT same_as_above($$SELECT round(sum(b)::numeric, 6), round(avg(b)::numeric, 6), sum(c), sum(d), max(d) FILTER (WHERE host <> 'web1') FROM agg_big$$);
+SELECT explain_analyze($$SELECT date_bin('4 hours', ts, '2024-03-01') w, count(*), sum(a) FROM agg_big GROUP BY w$$);
+SELECT same_as_above($$SELECT date_bin('4 hours', ts, '2024-03-01') w, count(*), sum(a) FROM agg_big GROUP BY w$$);
+SELECT explain_analyze($$SELECT max(ts), min(ts) FROM agg_big$$);
+SELECT explain_analyze($$SELECT count(*), sum(a) FROM agg_big WHERE ts >= '2024-03-01 01:00'$$);
+SELECT same_as_above($$SELECT host, count(*), sum(a), min(d) FROM agg_big WHERE ts >= '2024-03-01 01:00' GROUP BY host$$);
+SET memseries.enable_summaries = off;
+SELECT same_as_above($$SELECT host, count(*), count(c), sum(a), avg(a), min(b), max(b), min(c), max(d), min(ts), max(ts) FROM agg_big GROUP BY host$$);
+RESET memseries.enable_summaries;
+-- late rows, and columns that chunks do not have
+BEGIN;
+INSERT INTO agg_big VALUES ('2024-03-01 02:00', 'web1', 5000, -1, -100, 0);
+SELECT host, count(*), sum(a), min(b), min(c) FROM agg_big GROUP BY host ORDER BY host;
+SELECT same_as_above($$SELECT host, count(*), count(c), sum(a), avg(a), min(b), max(b), min(c), max(d), min(ts), max(ts) FROM agg_big GROUP BY host$$);
+ROLLBACK;
+ALTER TABLE agg_big ADD COLUMN e float8 DEFAULT 7;
+SELECT count(*), sum(a), sum(e), min(e) FROM agg_big;
+DROP TABLE agg_big;
+
+--
 -- Groups: labels, expressions of labels, buckets of time, both, nothing.
 --
 EXPLAIN (COSTS OFF) SELECT region, rack, avg(usage) FROM agg_cpu GROUP BY region, rack;

@@ -179,6 +179,8 @@ extern bool ms_chunk_next_block(const MsChunk *c, MsBlockInfo *info);
 extern bool ms_chunk_block(const MsChunk *c, int i, MsBlockInfo *info);
 extern bool ms_chunk_block_summary(const MsChunk *c, const MsBlockInfo *b,
 								   int col, MsSummary *s);
+extern bool ms_chunk_block_totals(const MsChunk *c, const MsBlockInfo *b,
+								  int col, MsSummary *s, MsCodecWork *work);
 extern bool ms_chunk_block_times(const MsChunk *c, const MsBlockInfo *b,
 								 int64 *out);
 extern bool ms_chunk_block_values(const MsChunk *c, const MsBlockInfo *b,

@@ -471,6 +471,24 @@ ms_chunk_block_summary(const MsChunk *c, const MsBlockInfo *b, int col,
 }
 
 /*
+ * The same, computed from the stored integers, even if it is stored.  False also
+ * if the column is not one of integers.
+ */
+bool
+ms_chunk_block_totals(const MsChunk *c, const MsBlockInfo *b, int col,
+					  MsSummary *s, MsCodecWork *work)
+{
+	const uint8 *p;
+	Size		len;
+
+	if (col >= c->ncols)
+		return false;
+	p = column_stream(c, b, col, &len);
+	return p != NULL && ms_value_totals(p, len, c->bytes + c->len, b->nrows,
+										s, &work->scratch);
+}
+
+/*
  * Decode a column of a block.  "out" and "nulls" have nrows elements.
  * *has_nulls says whether any row is null; "nulls" is set only then.  Null
  * rows have value 0.  A column that the chunk does not have is null

@@ -16,5 +16,7 @@ extern void ms_exact_doubles(const uint64 *q, int n, uint64 first,
 							 double *out);
 extern void ms_exact_quotients(const uint64 *q, int n, uint64 first,
 							   double divisor, double *out);
+extern void ms_integer_totals(const uint64 *q, int n, int64 *min, int64 *max,
+							  uint64 *sum);
 
 #endif							/* MS_UNPACK_H */

@@ -42,6 +42,8 @@ extern bool ms_value_decode(const uint8 *p, Size len, const uint8 *limit,
 							MsValueScratch *scratch);
 extern bool ms_value_summary(const uint8 *p, Size len, const uint8 *limit,
 							 int n, MsSummary *s, MsValueScratch *scratch);
+extern bool ms_value_totals(const uint8 *p, Size len, const uint8 *limit,
+							int n, MsSummary *s, MsValueScratch *scratch);
 extern bool ms_value_check(const uint8 *p, Size len, const uint8 *limit,
 						   int n, MsValueScratch *scratch);
 extern bool ms_value_is_constant(const uint8 *p, Size len);

@@ -215,16 +215,11 @@ read_integers(Stream *s, uint64 *q)
 static bool
 summary_agrees(const Stream *s, const uint64 *q)
 {
-	int64		min = 0;
-	int64		max = 0;
-	uint64		sum = 0;
+	int64		min;
+	int64		max;
+	uint64		sum;
 
-	for (int i = 0; i < s->count; i++)
-	{
-		min = Min(min, (int64) q[i]);
-		max = Max(max, (int64) q[i]);
-		sum += q[i];
-	}
+	ms_integer_totals(q, s->count, &min, &max, &sum);
 	return s->qmin == (uint64) min && s->qmax == (uint64) max &&
 		s->qsum == sum;
 }
@@ -481,26 +476,21 @@ ms_summary_add(MsSummary *s, const double *v, int n)
 	s->count += n;
 }
 
-/* The summary of a stream that is a function of its integers. */
+/* The summary of a stream that is a function of its integers: the stored one, or from them. */
 static bool
-mapped_summary(Stream *s, MsSummary *result, MsValueScratch *scratch)
+mapped_summary(Stream *s, bool stored, MsSummary *result, MsValueScratch *scratch)
 {
 	double		power = powers_of_ten[s->decimals];
 
-	if (!s->has_summary)
+	if (!stored)
 	{
-		int64		min = 0;
-		int64		max = 0;
-		uint64		sum = 0;
+		int64		min;
+		int64		max;
+		uint64		sum;
 
 		if (!read_integers(s, scratch->q))
 			return false;
-		for (int i = 0; i < s->count; i++)
-		{
-			min = Min(min, (int64) scratch->q[i]);
-			max = Max(max, (int64) scratch->q[i]);
-			sum += scratch->q[i];
-		}
+		ms_integer_totals(scratch->q, s->count, &min, &max, &sum);
 		s->qmin = (uint64) min;
 		s->qmax = (uint64) max;
 		s->qsum = sum;
@@ -552,7 +542,7 @@ ms_value_summary(const uint8 *p, Size len, const uint8 *limit, int n,
 	if (is_mapped(&s))
 	{
 		result->count = s.count;
-		return mapped_summary(&s, result, scratch);
+		return mapped_summary(&s, s.has_summary, result, scratch);
 	}
 	if (s.has_summary)
 	{
@@ -567,6 +557,26 @@ ms_value_summary(const uint8 *p, Size len, const uint8 *limit, int n,
 		return false;
 	ms_summary_add(result, scratch->vals, s.count);
 	return true;
+}
+
+/*
+ * The same bits from a stream's values, whether their summary is stored or not;
+ * without making doubles of the integers that they are functions of.  False
+ * if they are not, or if it is malformed.
+ */
+bool
+ms_value_totals(const uint8 *p, Size len, const uint8 *limit, int n,
+				MsSummary *result, MsValueScratch *scratch)
+{
+	Stream		s;
+	bool		nulls[MS_INT_MAX];
+	bool		has_nulls;
+
+	memset(result, 0, sizeof(*result));
+	if (!open_stream(&s, p, len, limit, n, nulls, &has_nulls) || !is_mapped(&s))
+		return false;
+	result->count = s.count;
+	return mapped_summary(&s, false, result, scratch);
 }
 
 /*

@@ -179,6 +179,7 @@ typedef struct MsBatch
 extern const int64 *ms_batch_times(MsAggState *state, MsBatch *batch);
 extern void ms_batch_load(MsAggState *state, MsBatch *batch, MsAggColumn *column);
 extern bool ms_batch_summary(MsAggState *state, MsBatch *batch, MsAggColumn *column);
+extern bool ms_batch_totals(MsAggState *state, MsBatch *batch, MsAggColumn *column);
 extern void ms_agg_series(MsAggState *state, int lg);
 extern void ms_agg_fill_row(MsAggState *state, MsBatch *batch, int row);
 extern void ms_agg_fill_time(MsAggState *state, int64 t);
@@ -256,6 +257,7 @@ typedef struct MsBuckets
 extern void ms_buckets_init(MsAggState *state, List *fns);
 extern void ms_buckets_reset(MsAggState *state);
 extern MsInterval *ms_bucket_of(MsAggState *state, int64 t);
+extern bool ms_bucket_known(const MsBuckets *buckets, int64 first, int64 last);
 extern int64 ms_bucket_boundary(MsAggState *state, int64 t);
 
 /* ---- accumulators: aggstate.c ---- */
@@ -341,6 +343,7 @@ typedef struct MsAggOutput
 
 extern void ms_accs_init(MsAggState *state, List *aggrefs);
 extern void ms_accs_series(MsAggState *state);
+extern bool ms_acc_takes_totals(const MsAcc *acc);
 extern void ms_acc_block(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch);
 extern void ms_acc_rows(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch,
 						int from, int to, const bool *mask);

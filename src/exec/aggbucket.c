@@ -231,6 +231,28 @@ ms_bucket_of(MsAggState *state, int64 t)
 	return find_interval(state, low, t);
 }
 
+/* Are two times known to be in one interval, or is there but one?  Calls nothing. */
+bool
+ms_bucket_known(const MsBuckets *buckets, int64 first, int64 last)
+{
+	int			low = 0;
+	int			high = buckets->n;
+
+	if (buckets->nfns == 0)
+		return true;
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (buckets->intervals[middle].end > first)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low < buckets->n && buckets->intervals[low].start <= first &&
+		last < buckets->intervals[low].end;
+}
+
 /*
  * A time at or below t, such that buckets of earlier times come before those of
  * t and later ones, whatever the zone does: there the bucket function's value

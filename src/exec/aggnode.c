@@ -252,6 +252,29 @@ begin_agg(CustomScanState *node, EState *estate, int eflags)
 
 /* ---- starting ---- */
 
+/* Will summaries of chunks do? */
+static bool
+takes_totals(const MsAggState *state)
+{
+	/* label conditions that may fail look at rows first */
+	if (!ms_enable_summaries || state->where.n > 0 || state->reach != MS_REACH_ALL ||
+		state->scan.label_qual != NULL)
+		return false;
+	for (int i = 0; i < state->naccs; i++)
+	{
+		if (!ms_acc_takes_totals(&state->accs[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Are a chunk's rows known to be in one bucket?  For the cursor. */
+static bool
+totals_do(void *arg, int64 first, int64 last)
+{
+	return ms_bucket_known(&((MsAggState *) arg)->buckets, first, last);
+}
+
 static void
 start_agg(MsAggState *state)
 {
@@ -278,6 +301,7 @@ start_agg(MsAggState *state)
 	ms_buckets_reset(state);
 	ms_cursor_set_backward(scan->cursor, state->reach == MS_REACH_LAST);
 	ms_cursor_set_lazy(scan->cursor, true);
+	ms_cursor_set_totals(scan->cursor, takes_totals(state) ? totals_do : NULL, state);
 	ms_cursor_count_skipped(scan->cursor, scan->analyze && state->mode != MS_MODE_TIMES);
 	state->next_lg = 0;
 	state->range_lo = scan->lo;

@@ -99,6 +99,8 @@ typedef struct Grouping
 	MsConditions conds;			/* rest: what rows are selected by */
 	bool		has_counters;
 	bool		needs_values;	/* some aggregate cannot use summaries */
+	bool		needs_first;	/* all but the last row of a series, or... */
+	bool		needs_last;		/* all but the first matter to one */
 	int			ncolumns;
 	double		label_groups;
 	double		nbuckets;
@@ -238,6 +240,10 @@ look_at_aggs(Grouping *g)
 		if (match.filter != NIL || match.kind > MS_AGG_MAX || match.kind == MS_AGG_BOOL_AND ||
 			match.kind == MS_AGG_BOOL_OR)
 			g->needs_values = true;
+		if (match.filter != NIL || (match.kind != MS_AGG_FIRST && match.kind != MS_AGG_MIN_TIME))
+			g->needs_last = true;
+		if (match.filter != NIL || (match.kind != MS_AGG_LAST && match.kind != MS_AGG_MAX_TIME))
+			g->needs_first = true;
 	}
 	pull_varattnos((Node *) g->aggs, g->rel->relid, &used);
 	foreach(lc, g->conds.rest)
@@ -319,8 +325,8 @@ reading_cost(Grouping *g, const Path *scan, double divisor, double time_sel, dou
 	double		chosen = Max(1, series * label_sel);
 	double		chunks = ceil(chosen) * ceil(Max(g->prel.stats.windows, 1) * time_sel);
 	double		samples = clamp_row_est(g->rel->tuples * label_sel * time_sel);
-	double		blocks = chunks + samples / MS_BLOCK_ROWS;
-	double		run_length = samples / (chosen * g->nbuckets);
+	double		blocks;
+	double		run_length;
 	QualCost	label_cost;
 	QualCost	row_cost;
 	List	   *slow = NIL;
@@ -337,6 +343,18 @@ reading_cost(Grouping *g, const Path *scan, double divisor, double time_sel, dou
 	}
 	cost_qual_eval(&label_cost, list_concat_copy(g->conds.safe, g->conds.labels), g->root);
 	cost_qual_eval(&row_cost, slow, g->root);
+
+	/* one row of each series says everything */
+	if (!(g->needs_first && g->needs_last) && g->conds.rest == NIL && g->nbuckets <= 1)
+	{
+		chunks = Min(chunks, chosen);
+		samples = Min(samples, chosen);
+	}
+	blocks = chunks + samples / MS_BLOCK_ROWS;
+	run_length = samples / (chosen * g->nbuckets);
+	/* a chunk's totals do */
+	if (ms_enable_summaries && !g->needs_values && g->conds.rest == NIL && g->nbuckets <= 1)
+		blocks = chunks;
 
 	cost = series * (SERIES_COST + label_cost.per_tuple) + chunks * CHUNK_COST;
 	cost += blocks * (g->ncolumns + 1) * SUMMARY_COST;

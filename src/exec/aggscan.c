@@ -3,6 +3,8 @@
  * aggscan.c
  *	  From the blocks of a series to its groups.
  *
+ * A chunk that lies in one group whole is answered from its totals, if summaries suffice.
+ *
  * What a block's header tells decides what happens to it: outside the range of
  * time or of a value asked for, it is skipped; if all its rows belong to one
  * group, each accumulator takes from the header what it can and decodes only the
@@ -128,6 +130,25 @@ ms_batch_summary(MsAggState *state, MsBatch *batch, MsAggColumn *column)
 		s->sum = s->min * batch->n;
 	}
 	return true;
+}
+
+/*
+ * The same from the integers that the values are stored as, which takes half as long
+ * as from the values; false if they are not, or the values are there already.
+ */
+bool
+ms_batch_totals(MsAggState *state, MsBatch *batch, MsAggColumn *column)
+{
+	if (batch->block == NULL || column->loaded)
+		return false;
+	if (!column->summarized)
+	{
+		column->summarized = ms_chunk_block_totals(batch->chunk, batch->block, column->ordinal,
+												   &column->summary,
+												   ms_cursor_work(state->scan.cursor));
+		batch->decoded = true;
+	}
+	return column->summarized;
 }
 
 /* ---- rows for PostgreSQL's expressions ---- */
@@ -353,6 +374,35 @@ add_chunk(MsAggState *state, const MsChunk *chunk)
 	} while (more);
 }
 
+/* A chunk by its totals: like one block that lies in one group. */
+static void
+add_totals(MsAggState *state, MsPart *part)
+{
+	MsCursorStats *stats = ms_cursor_stats(state->scan.cursor);
+	MsBatch    *batch = &state->batch;
+	MsBlockInfo whole = {0};
+	char	   *group;
+
+	whole.nrows = part->totals.nrows;
+	whole.tmin = part->totals.tmin;
+	whole.tmax = part->totals.tmax;
+	begin_batch(state, batch, whole.nrows);
+	batch->block = &whole;
+	for (int i = 0; i < state->ncolumns; i++)
+	{
+		MsAggColumn *column = &state->columns[i];
+
+		if (!ms_totals_column(&part->totals, column->ordinal, &column->summary))
+			ms_cursor_damaged(state->scan.cursor);
+		column->summarized = true;
+	}
+	group = group_for(state, interval_of(state, whole.tmin), whole.tmin);
+	for (int i = 0; i < state->naccs; i++)
+		ms_acc_block(state, &state->accs[i], group, batch);
+	batch->block = NULL;		/* it was ours */
+	stats->samples_read += whole.nrows;
+}
+
 /* Rows that the cursor decoded and merged; all are in range. */
 static void
 add_decoded(MsAggState *state, const MsRows *rows)
@@ -504,6 +554,8 @@ ms_agg_series(MsAggState *state, int lg)
 				ms_cursor_part_rows(cursor, &rows) && add_decoded_edge(state, &rows))
 				break;
 		}
+		else if (part.total)
+			add_totals(state, &part);
 		else if (part.plain)
 			add_chunk(state, &part.chunk);
 		else

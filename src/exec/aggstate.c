@@ -278,10 +278,9 @@ min_two(Two a, Two b)
 #ifdef __SSE2__
 	return (Two) _mm_min_pd((__m128d) a, (__m128d) b);
 #else
-	return (Two)
-	{
-		a[0] < b[0] ? a[0] : b[0], a[1] < b[1] ? a[1] : b[1]
-	};
+	Two			result = {a[0] < b[0] ? a[0] : b[0], a[1] < b[1] ? a[1] : b[1]};
+
+	return result;
 #endif
 }
 
@@ -291,10 +290,9 @@ max_two(Two a, Two b)
 #ifdef __SSE2__
 	return (Two) _mm_max_pd((__m128d) a, (__m128d) b);
 #else
-	return (Two)
-	{
-		a[0] > b[0] ? a[0] : b[0], a[1] > b[1] ? a[1] : b[1]
-	};
+	Two			result = {a[0] > b[0] ? a[0] : b[0], a[1] > b[1] ? a[1] : b[1]};
+
+	return result;
 #endif
 }
 
@@ -461,8 +459,7 @@ add_values(MsValueStats *stats, int want, const double *v, int n)
 static bool
 add_summary(MsValueStats *stats, int want, const MsSummary *s)
 {
-	if (want & MS_WANT_SQUARES)
-		return false;
+	Assert(!(want & MS_WANT_SQUARES));
 	if (s->count == 0)
 		return true;
 	/* an infinite sum may be one that overflowed */
@@ -692,6 +689,26 @@ ms_acc_rows(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch,
 	}
 }
 
+/* Is what summaries say all that is wanted of rows that the WHERE clause selects? */
+bool
+ms_acc_takes_totals(const MsAcc *acc)
+{
+	if (acc->filter != NULL)
+		return false;
+	switch (acc->kind)
+	{
+		case MS_ACC_COUNT:
+		case MS_ACC_TIMES:
+			return true;
+		case MS_ACC_BOOL:
+			return acc->bool_arg == NULL;
+		case MS_ACC_VALUE:
+			return !(acc->want & MS_WANT_SQUARES);
+		default:
+			return false;
+	}
+}
+
 /*
  * Adds a block all of whose rows the WHERE clause selects, without decoding
  * what its header tells.
@@ -726,7 +743,9 @@ ms_acc_block(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch)
 						 acc->last ? block->tmax : block->tmin);
 			return;
 		case MS_ACC_VALUE:
-			if (ms_batch_summary(state, batch, acc->column) &&
+			if (!(acc->want & MS_WANT_SQUARES) &&
+				(ms_batch_summary(state, batch, acc->column) ||
+				 ms_batch_totals(state, batch, acc->column)) &&
 				add_summary(at, acc->want, &acc->column->summary))
 				return;
 			break;

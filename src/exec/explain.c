@@ -13,8 +13,10 @@
  *	   Blocks: read=16 skipped=2
  *	   Samples: read=3600 skipped=120
  *
- * A scan that aggregates also says "Summaries: blocks=...": so many blocks were
- * answered from their headers alone, and are not among those read.
+ * A scan that aggregates also says "Summaries: chunks=... blocks=...": so many
+ * chunks were answered from their totals alone, without looking at a block, and
+ * so many blocks of others from their headers; the latter are not among those
+ * read.
  *
  * "Filter" and "Rows Removed" are PostgreSQL's own lines: conditions it
  * evaluates row by row.  The rest is printed here.  Chunks, blocks and
@@ -92,10 +94,16 @@ show_counts(const char *what, uint64 read, uint64 skipped, ExplainState *es)
 }
 
 static void
-show_summaries(uint64 blocks, ExplainState *es)
+show_summaries(uint64 chunks, uint64 blocks, ExplainState *es)
 {
 	if (es->format != EXPLAIN_FORMAT_TEXT)
+	{
+		ExplainPropertyUInteger("Chunks Summarized", NULL, chunks, es);
 		ExplainPropertyUInteger("Blocks Summarized", NULL, blocks, es);
+	}
+	else if (chunks > 0)
+		ExplainPropertyText("Summaries", psprintf("chunks=" UINT64_FORMAT " blocks=" UINT64_FORMAT,
+												  chunks, blocks), es);
 	else if (blocks > 0)
 		ExplainPropertyText("Summaries", psprintf("blocks=" UINT64_FORMAT, blocks), es);
 }
@@ -121,7 +129,7 @@ show_counters(MsScanState *state, bool summaries, ExplainState *es)
 	show_counts("Chunks", n[MS_COUNT_CHUNKS_READ], n[MS_COUNT_CHUNKS_SKIPPED], es);
 	show_counts("Blocks", n[MS_COUNT_BLOCKS_READ], n[MS_COUNT_BLOCKS_SKIPPED], es);
 	if (summaries)
-		show_summaries(n[MS_COUNT_BLOCKS_SUMMARIZED], es);
+		show_summaries(n[MS_COUNT_CHUNKS_SUMMARIZED], n[MS_COUNT_BLOCKS_SUMMARIZED], es);
 	if (es->format != EXPLAIN_FORMAT_TEXT)
 		ExplainPropertyUInteger("Pieces Read", NULL, n[MS_COUNT_PIECES_READ], es);
 	else if (n[MS_COUNT_PIECES_READ] > 0)
@@ -144,7 +152,7 @@ ms_scan_explain_conditions(CustomScanState *node, List *ancestors, ExplainState 
 	ms_scan_show_conditions("Time Range", state->exprs[MS_EXPR_TIME], node, ancestors, es);
 }
 
-/* And what was counted, with EXPLAIN ANALYZE; summaries: among that, blocks answered from their headers. */
+/* And what was counted, with EXPLAIN ANALYZE; summaries: among that, what was answered from summaries. */
 void
 ms_scan_explain_counters(CustomScanState *node, bool summaries, ExplainState *es)
 {

@@ -44,6 +44,7 @@ count_cursor(MsScanState *state)
 	now = ms_cursor_stats(state->cursor);
 	state->counters[MS_COUNT_CHUNKS_READ] += now->chunks_read - state->seen.chunks_read;
 	state->counters[MS_COUNT_CHUNKS_SKIPPED] += now->chunks_skipped - state->seen.chunks_skipped;
+	state->counters[MS_COUNT_CHUNKS_SUMMARIZED] += now->chunks_summarized - state->seen.chunks_summarized;
 	state->counters[MS_COUNT_BLOCKS_READ] += now->blocks_read - state->seen.blocks_read;
 	state->counters[MS_COUNT_BLOCKS_SKIPPED] += now->blocks_skipped - state->seen.blocks_skipped;
 	state->counters[MS_COUNT_BLOCKS_SUMMARIZED] += now->blocks_summarized - state->seen.blocks_summarized;

@@ -96,7 +96,7 @@ count_entry(const MsTable *table, const MsWindow *window, uint32 sid,
 		MsStored   *stored = ms_ptr(arena, entry->chunk);
 
 		count->chunks++;
-		count->chunk_bytes += MS_STORED_SIZE(stored->len);
+		count->chunk_bytes += ms_stored_size(stored);
 		if (!ms_chunk_open(&chunk, stored->data, stored->len))
 			problem(problems, "window of %s, series %u: the chunk is malformed",
 					timestamptz_to_str(window->start), sid);
@@ -245,6 +245,20 @@ check_next_window(MsTable *table, int64 t, int64 *start, int64 *end, Problems *p
 	return found;
 }
 
+/* Are the totals those of the chunk, if it has any? */
+static bool
+totals_agree(const MsStored *stored)
+{
+	uint8		totals[MS_TOTALS_MAX];
+	Size		len;
+
+	if (stored->totals == 0)
+		return true;
+	len = ms_totals_encode(stored->data, stored->len, totals);
+	return len <= (Size) stored->totals * MS_TOTALS_UNIT && len > 0 &&
+		memcmp(totals, stored->data + stored->len, len) == 0;
+}
+
 /*
  * Decodes the chunks of up to DECODE_STEP series from *sid on; false when the
  * window, or its last series, is through.
@@ -283,6 +297,9 @@ decode_some(MsTable *table, int64 start, uint32 *sid, MsCodecWork *work, Problem
 	{
 		if (!ms_chunk_validate(chunks[i]->data, chunks[i]->len, work))
 			problem(problems, "window of %s, series %u: the chunk cannot be decoded",
+					timestamptz_to_str(start), sids[i]);
+		else if (!totals_agree(chunks[i]))
+			problem(problems, "window of %s, series %u: the chunk's totals are not its own",
 					timestamptz_to_str(start), sids[i]);
 	}
 	ms_unlock(table->maintain);

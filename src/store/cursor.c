@@ -42,6 +42,7 @@ typedef struct Fragment
 	int64		end;
 	Size		chunk_at;
 	uint32		chunk_len;		/* 0: no chunk */
+	bool		total;			/* its totals instead */
 	int			first_piece;
 	int			npieces;
 } Fragment;
@@ -56,6 +57,8 @@ struct MsCursor
 	bool		count_skipped;
 	bool		backward;
 	bool		lazy;			/* leave it to the reader to walk over blocks */
+	MsTotalsDo	totals_do;		/* NULL: no */
+	void	   *totals_arg;
 	int			nvalues;
 	bool	   *need;			/* [nvalues] */
 	MsMissing  *missing;		/* [nvalues] */
@@ -179,6 +182,13 @@ ms_cursor_set_backward(MsCursor *cursor, bool backward)
 	cursor->backward = backward;
 	cursor->exhausted = true;
 	cursor->nfragments = cursor->next_fragment = 0;
+}
+
+void
+ms_cursor_set_totals(MsCursor *cursor, MsTotalsDo totals_do, void *arg)
+{
+	cursor->totals_do = totals_do;
+	cursor->totals_arg = arg;
 }
 
 void
@@ -310,6 +320,27 @@ copy_piece(MsCursor *cursor, const MsPiece *piece, const MsRun *run)
 	copy->data = (const uint8 *) at;
 }
 
+/* If the totals of an entry's chunk will do, copies them instead of it.  Caller holds table->lock. */
+static bool
+copy_totals(MsCursor *cursor, const MsEntry *entry, Fragment *fragment)
+{
+	const MsStored *stored = ms_ptr(ms_store->arena, entry->chunk);
+	Size		len = stored->totals * MS_TOTALS_UNIT;
+	MsTotals	totals;
+
+	if (cursor->totals_do == NULL || len == 0 || entry->pieces != 0 ||
+		!ms_totals_open(&totals, stored->data + stored->len, len) ||
+		totals.ncols != cursor->nvalues ||
+		totals.tmin < cursor->lo || totals.tmax >= cursor->hi ||
+		!cursor->totals_do(cursor->totals_arg, totals.tmin, totals.tmax))
+		return false;
+	fragment->chunk_at = reserve_bytes(cursor, len);
+	fragment->chunk_len = len;
+	fragment->total = true;
+	memcpy(cursor->bytes + fragment->chunk_at, stored->data + stored->len, len);
+	return true;
+}
+
 /* Copies what one window holds of the series.  Caller holds table->lock. */
 static void
 copy_window(MsCursor *cursor, const MsWindow *window)
@@ -322,7 +353,9 @@ copy_window(MsCursor *cursor, const MsWindow *window)
 		return;
 	fragment.start = window->start;
 	fragment.end = window->end;
-	if (entry->chunk != 0)
+	if (entry->chunk != 0 && copy_totals(cursor, entry, &fragment))
+		 /* nothing else is needed */ ;
+	else if (entry->chunk != 0)
 	{
 		MsStored   *stored = ms_ptr(arena, entry->chunk);
 
@@ -407,6 +440,16 @@ prefetch_chunks(MsCursor *cursor, int first)
 
 			__builtin_prefetch(stored);
 			__builtin_prefetch(stored + 64);
+		}
+	}
+	for (int i = 0; i < n && cursor->totals_do != NULL; i++)
+	{
+		if (entries[i]->chunk != 0)
+		{
+			MsStored   *stored = ms_ptr(ms_store->arena, entries[i]->chunk);
+
+			__builtin_prefetch(stored->data + stored->len);
+			__builtin_prefetch(stored->data + stored->len + 64);
 		}
 	}
 }
@@ -604,7 +647,16 @@ ms_cursor_next_part(MsCursor *cursor, MsPart *part)
 	part->start = fragment->start;
 	part->end = fragment->end;
 	part->plain = fragment->npieces == 0;
-	if (part->plain)
+	part->total = fragment->total;
+	if (part->total)
+	{
+		const uint8 *bytes = (const uint8 *) cursor->bytes + fragment->chunk_at;
+
+		if (!ms_totals_open(&part->totals, bytes, fragment->chunk_len))
+			ms_cursor_damaged(cursor);
+		cursor->stats.chunks_summarized++;
+	}
+	else if (part->plain)
 	{
 		const uint8 *bytes = (const uint8 *) cursor->bytes + fragment->chunk_at;
 

@@ -35,6 +35,7 @@
 
 #include "compat.h"
 #include "core/chunk.h"
+#include "core/totals.h"
 #include "store/run.h"
 
 typedef struct MsCursorStats
@@ -42,6 +43,7 @@ typedef struct MsCursorStats
 	uint64		series;			/* sought */
 	uint64		chunks_read;
 	uint64		chunks_skipped; /* by time, of series sought */
+	uint64		chunks_summarized;	/* of those read, answered from their totals */
 	uint64		blocks_read;
 	uint64		blocks_skipped; /* by time or value */
 	uint64		blocks_summarized;	/* answered from what their headers say */
@@ -64,10 +66,15 @@ typedef struct MsPart
 	int64		start;			/* the window's */
 	int64		end;
 	bool		plain;
+	bool		total;			/* instead of the chunk there are its totals */
 	MsChunk		chunk;			/* if plain; borrowed bytes, valid until the
 								 * next call of next_part, next, seek or
 								 * set_range */
+	MsTotals	totals;			/* likewise */
 } MsPart;
+
+/* Will the totals of a chunk do whose times are first and last?  Called with a lock held: no errors. */
+typedef bool (*MsTotalsDo) (void *arg, int64 first, int64 last);
 
 /*
  * Reads times in [lo, hi).  need[i] says whether value ordinal i is wanted (NULL: all);
@@ -87,6 +94,12 @@ extern void ms_cursor_set_range(MsCursor *cursor, int64 lo, int64 hi);
  * ascend), and few windows copied ahead.
  */
 extern void ms_cursor_set_backward(MsCursor *cursor, bool backward);
+
+/*
+ * From the next seek on: of chunks wholly in the range for which totals_do answers true, only totals,
+ * if they have any and these know all columns.  NULL: no.
+ */
+extern void ms_cursor_set_totals(MsCursor *cursor, MsTotalsDo totals_do, void *arg);
 extern void ms_cursor_close(MsCursor *cursor);
 
 /* Series ids are below this, as of the call. */

@@ -500,26 +500,29 @@ publish_locked(MsTable *table, MsWindow *window, uint32 sid, const Candidate *li
 	window->version++;
 }
 
-/* Copies bytes into a new stored chunk; 0 if memory is full. */
+/* Copies bytes into a new stored chunk, if packed with totals; 0 if memory is full. */
 MsRef
 ms_chunk_store(MsWindow *window, const uint8 *data, uint32 len, uint32 nrows, bool packed)
 {
 	MsArena    *arena = ms_store->arena;
+	uint8		totals[MS_TOTALS_MAX + MS_TOTALS_UNIT] = {0};
+	MsStored	head = {.len = len,.nrows = nrows};
 	MsStored   *stored;
 	MsRef		ref;
 
 	if (packed)
-		ref = ms_arena_alloc_packed(arena, &window->group, MS_STORED_SIZE(len),
-									MS_ALLOC_RESERVE);
+	{
+		head.totals = (ms_totals_encode(data, len, totals) + MS_TOTALS_UNIT - 1) / MS_TOTALS_UNIT;
+		ref = ms_arena_alloc_packed(arena, &window->group, ms_stored_size(&head), MS_ALLOC_RESERVE);
+	}
 	else
-		ref = ms_arena_alloc(arena, &window->group, MS_STORED_SIZE(len),
-							 MS_ALLOC_RESERVE);
+		ref = ms_arena_alloc(arena, &window->group, ms_stored_size(&head), MS_ALLOC_RESERVE);
 	if (ref == 0)
 		return 0;
 	stored = ms_ptr(arena, ref);
-	stored->len = len;
-	stored->nrows = nrows;
+	*stored = head;
 	memcpy(stored->data, data, len);
+	memcpy(stored->data + len, totals, head.totals * MS_TOTALS_UNIT);
 	return ref;
 }
 
@@ -532,7 +535,7 @@ count_chunk(MsWindow *window, const MsStored *stored, int sign)
 	/* a malformed one was reported when it was made or read */
 	(void) ms_chunk_parts(stored->data, stored->len, &parts);
 	window->nchunks += sign;
-	window->chunk_bytes += sign * (int64) MS_STORED_SIZE(stored->len);
+	window->chunk_bytes += sign * (int64) ms_stored_size(stored);
 	window->chunk_times += sign * (int64) parts.times;
 	window->chunk_values += sign * (int64) parts.values;
 	window->nsamples += sign * (int64) stored->nrows;
@@ -549,7 +552,7 @@ ms_chunk_switch_locked(MsWindow *window, MsEntry *entry, MsRef new_chunk)
 		MsStored   *old = ms_ptr(arena, entry->chunk);
 
 		count_chunk(window, old, -1);
-		ms_arena_free(arena, &window->group, entry->chunk, MS_STORED_SIZE(old->len));
+		ms_arena_free(arena, &window->group, entry->chunk, ms_stored_size(old));
 	}
 	entry->chunk = new_chunk;
 	if (new_chunk != 0)

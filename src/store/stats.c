@@ -205,7 +205,7 @@ add_entry(const MsWindow *window, const MsEntry *entry, MsSeriesInfo *info)
 		MsStored   *stored = ms_ptr(arena, entry->chunk);
 
 		info->chunks++;
-		info->chunk_bytes += MS_STORED_SIZE(stored->len);
+		info->chunk_bytes += ms_stored_size(stored);
 		if (ms_chunk_open(&chunk, stored->data, stored->len))
 			samples += chunk.nrows;
 	}

@@ -20,6 +20,7 @@
 #include "access/xlogdefs.h"
 #include "store/shmem.h"
 #include "core/labels.h"
+#include "core/totals.h"
 #include "core/vec.h"
 #include "compat.h"
 
@@ -81,15 +82,31 @@ typedef struct MsEntry
 	MsRef		pieces;			/* MsPiece; 0: none */
 } MsEntry;
 
-/* A chunk as it lies in the arena.  Immutable once an entry points to it. */
+/*
+ * A chunk as it lies in the arena.  Immutable once an entry points to it.  The totals
+ * stand behind it.
+ */
 typedef struct MsStored
 {
-	uint32		len;			/* bytes of data */
-	uint32		nrows;			/* rows in it */
-	uint8		data[FLEXIBLE_ARRAY_MEMBER];	/* core/chunk.h */
+	uint32		len;			/* bytes of the chunk */
+	uint32		nrows:23;		/* rows in it */
+	uint32		totals:9;		/* room for totals, MS_TOTALS_UNIT bytes; 0: it
+								 * has none */
+	uint8		data[FLEXIBLE_ARRAY_MEMBER];	/* core/chunk.h, core/totals.h */
 } MsStored;
 
+#define MS_TOTALS_UNIT		4
 #define MS_STORED_SIZE(len)	(offsetof(MsStored, data) + (len))
+
+StaticAssertDecl(MS_CHUNK_MAX_ROWS < 1 << 23, "rows of a chunk must fit");
+StaticAssertDecl(MS_TOTALS_MAX < MS_TOTALS_UNIT << 9, "totals must fit");
+
+/* Bytes that it takes, totals included. */
+static inline Size
+ms_stored_size(const MsStored *stored)
+{
+	return MS_STORED_SIZE((Size) stored->len) + stored->totals * MS_TOTALS_UNIT;
+}
 
 typedef struct MsWindow
 {

@@ -194,6 +194,7 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 			MsSummary	s;
 
 			must(ms_chunk_block_summary(&c, &b, col, &s) || !valid);
+			(void) ms_chunk_block_totals(&c, &b, col, &s, work);
 		}
 	}
 

@@ -9,6 +9,7 @@
 
 #include "codec_util.h"
 #include "core/chunk_layout.h"
+#include "core/totals.h"
 
 static MsCodecWork *work;
 
@@ -89,6 +90,7 @@ blocks_agree(const MsChunk *c, const MsRows *rows, int from)
 		for (int col = 0; col < rows->ncols; col++)
 		{
 			MsSummary	s;
+			MsSummary	totals;
 			MsSummary	want;
 			double		scale = 0;
 
@@ -107,11 +109,73 @@ blocks_agree(const MsChunk *c, const MsRows *rows, int from)
 				 ms_double_bits(s.max) != ms_double_bits(want.max) ||
 				 s.has_nan != want.has_nan || !near(s.sum, want.sum, scale)))
 				return false;
+			if (ms_chunk_block_totals(c, &b, col, &totals, work) &&
+				(totals.count != s.count || totals.has_nan != s.has_nan ||
+				 ms_double_bits(totals.min) != ms_double_bits(s.min) ||
+				 ms_double_bits(totals.max) != ms_double_bits(s.max) ||
+				 ms_double_bits(totals.sum) != ms_double_bits(s.sum)))
+				return false;
 		}
 		row += b.nrows;
 	}
 	return row == c->nrows && count == c->nblocks &&
 		!ms_chunk_block(c, count, &b) && !ms_chunk_block(c, -1, &b);
+}
+
+static int	totals_seen;		/* chunks that have totals */
+
+/* Do a chunk's totals, if it has any, say what its blocks say together? */
+static bool
+totals_agree(const MsChunk *c, const uint8 *bytes, Size len)
+{
+	uint8		copy[MS_TOTALS_MAX];
+	uint8	   *exact;
+	MsTotals	t;
+	Size		size = ms_totals_encode(bytes, len, copy);
+	bool		good;
+
+	if (size == 0)
+		return true;
+	totals_seen++;
+	exact = get_memory(size);
+	memcpy(exact, copy, size);
+	good = size <= len / 32 && ms_totals_open(&t, exact, size) && t.tmin == c->tmin &&
+		t.tmax == c->tmax && t.nrows == c->nrows && t.nblocks == c->nblocks && t.ncols == c->ncols;
+	for (int i = 0; i < 2 * c->ncols && good; i++)
+	{
+		int			col = i < c->ncols ? i : random_below(c->ncols);
+		int			count = 0;
+		double		sum = 0;
+		bool		has_nan = false;
+		bool		min_seen = false;
+		bool		max_seen = false;
+		MsBlockInfo b;
+		MsSummary	s;
+		MsSummary	all;
+		bool		more;
+
+		good = ms_totals_column(&t, col, &all);
+		for (more = good && ms_chunk_first_block(c, &b); more; more = ms_chunk_next_block(c, &b))
+		{
+			good &= ms_chunk_block_summary(c, &b, col, &s);
+			if (s.count == 0)
+				continue;
+			sum = count == 0 ? s.sum : sum + s.sum;
+			count += s.count;
+			has_nan |= s.has_nan;
+			/* nothing is below the least, which is NaN only if all are */
+			good &= !(s.min < all.min) && (all.min == all.min || s.min != s.min);
+			good &= !(s.max > all.max) && (s.max == s.max || all.max != all.max);
+			min_seen |= ms_double_bits(s.min) == ms_double_bits(all.min);
+			max_seen |= ms_double_bits(s.max) == ms_double_bits(all.max);
+		}
+		good &= all.count == count && all.has_nan == has_nan &&
+			(count == 0 || (min_seen && max_seen && (all.sum == sum || (sum != sum && all.sum != all.sum))));
+	}
+	/* with less of it, it is malformed or says so */
+	good &= !ms_totals_open(&t, exact, random_below(16));
+	free(exact);
+	return good;
 }
 
 /* Does a chunk hold rows [from, from + n)? */
@@ -128,7 +192,8 @@ holds(const uint8 *bytes, Size len, const MsRows *rows, int from, int n)
 	memcpy(copy, bytes, len);
 	good = ms_chunk_validate(copy, len, work) &&
 		ms_chunk_open(&c, copy, len) && c.nrows == n &&
-		c.tmin == rows->times[from] && c.tmax == rows->times[from + n - 1];
+		c.tmin == rows->times[from] && c.tmax == rows->times[from + n - 1] &&
+		totals_agree(&c, copy, len);
 	if (good)
 	{
 		make_rows(&out, n, rows->ncols + 1);
@@ -469,6 +534,31 @@ test_copy(int rounds)
 	ok(good, "a copy of some columns and times is read like the chunk");
 }
 
+/* Long chunks have totals. */
+static void
+test_totals(int rounds)
+{
+	bool		good = true;
+	int			seen = totals_seen;
+
+	for (int i = 0; i < rounds && good; i++)
+	{
+		int			ncols = 1 + random_below(4);
+		int			n = 2000 + random_below(3000);
+		uint8	   *bytes = get_memory(ms_chunk_bound(n, ncols));
+		MsRows		rows;
+		Size		len;
+
+		random_rows(&rows, n, ncols, NULL, 1000);
+		len = ms_chunk_encode(&rows, 0, n, NULL, MS_CHUNK_SEALED, bytes, work);
+		good = holds(bytes, len, &rows, 0, n);
+		free(bytes);
+		free_rows(&rows);
+	}
+	printf("# %d of %d long chunks have totals\n", totals_seen - seen, rounds);
+	ok(good && totals_seen - seen > rounds / 4, "totals of a chunk say what its blocks say");
+}
+
 /* Constants cost next to nothing, and a long run is read in slices. */
 static void
 test_runs(void)
@@ -746,6 +836,7 @@ main(int argc, char **argv)
 	test_concat(200);
 	test_columns(150);
 	test_copy(400);
+	test_totals(100);
 	test_runs();
 	test_refusals();
 	test_format();
