@@ -157,9 +157,9 @@ __attribute__((target("avx2")))
 static int
 exact_doubles_avx2(const uint64 *q, int n, uint64 first, double *out)
 {
-	const Four	add = {first + MAGIC_BITS, first + MAGIC_BITS, first + MAGIC_BITS,
+	const		Four add = {first + MAGIC_BITS, first + MAGIC_BITS, first + MAGIC_BITS,
 	first + MAGIC_BITS};
-	const FourDoubles magic = {MAGIC, MAGIC, MAGIC, MAGIC};
+	const		FourDoubles magic = {MAGIC, MAGIC, MAGIC, MAGIC};
 	int			i;
 
 	for (i = 0; i + 4 <= n; i += 4)

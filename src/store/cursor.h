@@ -43,7 +43,8 @@ typedef struct MsCursorStats
 	uint64		series;			/* sought */
 	uint64		chunks_read;
 	uint64		chunks_skipped; /* by time, of series sought */
-	uint64		chunks_summarized;	/* of those read, answered from their totals */
+	uint64		chunks_summarized;	/* of those read, answered from their
+									 * totals */
 	uint64		blocks_read;
 	uint64		blocks_skipped; /* by time or value */
 	uint64		blocks_summarized;	/* answered from what their headers say */

@@ -24,7 +24,8 @@
 #include "core/vec.h"
 #include "compat.h"
 
-#define MS_MAX_SLOTS	1664	/* more than MaxHeapAttributeNumber, for stale ones */
+#define MS_MAX_SLOTS	1664	/* more than MaxHeapAttributeNumber, for stale
+								 * ones */
 
 typedef enum MsRole
 {
@@ -90,8 +91,8 @@ typedef struct MsStored
 {
 	uint32		len;			/* bytes of the chunk */
 	uint32		nrows:23;		/* rows in it */
-	uint32		totals:9;		/* room for totals, MS_TOTALS_UNIT bytes; 0: it
-								 * has none */
+	uint32		totals:9;		/* room for totals, MS_TOTALS_UNIT bytes; 0:
+								 * it has none */
 	uint8		data[FLEXIBLE_ARRAY_MEMBER];	/* core/chunk.h, core/totals.h */
 } MsStored;
 
@@ -126,12 +127,14 @@ typedef struct MsWindow
 	uint64		chunk_values;	/* ...and for values */
 	uint64		nsamples;		/* rows in chunks */
 	bool		sealed;
-	uint64		version;		/* raised with every change of what a snapshot holds */
+	uint64		version;		/* raised with every change of what a snapshot
+								 * holds */
 	XLogRecPtr	lsn;			/* last WAL record applied here; 0: none */
 
 	/* Under table->maintain. */
 	uint64		snap_version;	/* version in the durable file; 0: no file */
-	uint32		seal_next;		/* series id to go on sealing from; 0: not under way */
+	uint32		seal_next;		/* series id to go on sealing from; 0: not
+								 * under way */
 	uint64		sealed_version; /* version when it was last sealed */
 	uint64		seen_version;	/* version when the sealer last looked... */
 	TimestampTz seen_since;		/* ...and since when it is that */

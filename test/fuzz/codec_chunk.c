@@ -170,7 +170,10 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 
 	valid = ms_chunk_validate(data, size, work);
 
-	/* What its bytes are for can be told of every chunk that opens; the parts are the whole. */
+	/*
+	 * What its bytes are for can be told of every chunk that opens; the parts
+	 * are the whole.
+	 */
 	memset(&parts, 0, sizeof(parts));
 	must(ms_chunk_parts(data, size, &parts) ?
 		 parts.headers + parts.times + parts.values == size :
