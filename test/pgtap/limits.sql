@@ -29,18 +29,22 @@ SELECT throws_ok($$INSERT INTO filler SELECT now(), repeat(md5(i::text), 2000), 
 SELECT is((SELECT count(DISTINCT label) FROM filler)::int, 2800, 'what was there is there');
 
 -- What an aborted transaction left is cleared away soon.
-CREATE PROCEDURE wait_for_free(bytes bigint) LANGUAGE plpgsql AS $$
+CREATE PROCEDURE wait_until(question text) LANGUAGE plpgsql AS $$
+DECLARE
+	answer boolean;
 BEGIN
-	FOR i IN 1 .. 600 LOOP
-		IF (SELECT free_bytes > bytes FROM memseries.memory) THEN
+	FOR i IN 1 .. 1800 LOOP
+		EXECUTE question INTO answer;
+		IF answer THEN
 			RETURN;
 		END IF;
 		COMMIT;
 		PERFORM pg_sleep(0.1);
 	END LOOP;
-	RAISE 'memory is not given back: %', (SELECT m FROM memseries.memory m);
+	RAISE 'it does not become true: %; memory: %', question, (SELECT m FROM memseries.memory m);
 END $$;
-CALL wait_for_free(60000000);
+CALL wait_until('SELECT free_bytes > 60000000 FROM memseries.memory');
+CALL wait_until($$SELECT series <= 2800 FROM memseries.tables WHERE relation = 'filler'::regclass$$);
 SELECT is((SELECT series FROM memseries.tables WHERE relation = 'filler'::regclass)::int, 2800, 'its series are gone');
 
 

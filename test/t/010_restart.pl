@@ -106,8 +106,9 @@ ok($node->poll_query_until('postgres',
 same('after folding and sealing');
 # a restart forgets series without samples, such as the one rolled back; the keeper takes longer
 $node->restart;
-# rows wait until all is restored, figures tell how far it is
+# rows wait until all is restored, figures tell how far it is, and how far the keeper
 same('after a restart');
+MemseriesNode::settle($node) or die 'the keeper does not settle';
 my $figures = q(SELECT relation, series, windows, sealed_windows, samples, allocated_bytes FROM memseries.tables ORDER BY 1);
 my $before = sql($figures);
 $node->restart;

@@ -104,7 +104,7 @@ for my $round (1 .. $rounds)
 	my $mode = $round % 3 == 0 ? 'smart' : 'fast';
 	my ($out, $err) = ('', '');
 	my $before = sql('SELECT count(*) FROM heap');
-	my @command = ('pgbench', '-n', '-c', 6, '-j', 2, '-T', $mode eq 'smart' ? 2 : 60, '-f', $script,
+	my @command = ('pgbench', '-n', '-c', 6, '-j', 2, $mode eq 'smart' ? ('-t', 300) : ('-T', 600), '-f', $script,
 		'-h', $node->host, '-p', $node->port, 'postgres');
 	my $load = start(\@command, '<', \undef, '>', \$out, '2>', \$err);
 

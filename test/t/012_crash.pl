@@ -208,7 +208,7 @@ snapshot();
 my @pids = split /\n/, sql('SELECT pid FROM pg_stat_activity');
 $node->kill9;
 $load->finish;
-for (1 .. 600)
+for (1 .. 1800)
 {
 	last unless @pids = grep { kill(0, $_) } @pids;
 	usleep(100000);

@@ -31,11 +31,13 @@ sub folded
 sql(q(
 	CREATE TABLE t (ts timestamptz NOT NULL, host text, v float8) USING memseries;
 	CREATE TABLE other (ts timestamptz NOT NULL, host text, v float8) USING memseries;
-	INSERT INTO t SELECT date_bin('4 hours', now(), 'epoch') - i * interval '1 hour', 'h' || h, i FROM generate_series(0, 11) i, generate_series(1, 40) h;
+	-- the current window, and three that are over for so long that they are sealed
+	INSERT INTO t SELECT date_bin('4 hours', now(), 'epoch') - i * interval '1 hour', 'h' || h, i
+		FROM (SELECT 0 UNION ALL SELECT generate_series(5, 15)) x(i), generate_series(1, 40) h;
 	INSERT INTO other VALUES (now(), 'x', 1);
 ));
 folded();
-$node->poll_query_until('postgres', "SELECT sealed_windows = 3 FROM memseries.tables WHERE relation = 't'::regclass");
+ok($node->poll_query_until('postgres', "SELECT sealed_windows = 3 FROM memseries.tables WHERE relation = 't'::regclass"), 'and sealed');
 sql('SELECT memseries.snapshot()');
 my $before = inodes();
 is(scalar(keys %$before), 5, 'a file for each window');

@@ -19,7 +19,7 @@ sql(q(
 	CREATE TABLE t (ts timestamptz NOT NULL, host text, v float8) USING memseries;
 	CREATE TABLE heap (ts timestamptz NOT NULL, host text, v float8);
 	CREATE TABLE short (ts timestamptz NOT NULL, k int, v float8) USING memseries;
-	SELECT memseries.configure('short', chunk_interval => '1 second', retain => 4);
+	SELECT memseries.configure('short', chunk_interval => '1 second', retain => NULL);
 	INSERT INTO t SELECT now() - i * interval '1 minute', 'old' || h, i FROM generate_series(0, 600) i, generate_series(1, 20) h;
 	INSERT INTO heap SELECT * FROM t;
 ));
@@ -43,8 +43,8 @@ $primary->backup('hot');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'hot', has_streaming => 1);
 $standby->start;
-$load->finish;
-$snaps->finish;
+ok($load->finish, 'clients met no error');
+ok($snaps->finish, 'nor did snapshots');
 
 my $lost = 'SELECT (SELECT count(*) FROM (SELECT * FROM heap EXCEPT SELECT * FROM t) x), (SELECT count(*) FROM (SELECT * FROM t EXCEPT SELECT * FROM heap) x)';
 
@@ -74,6 +74,7 @@ same('after its crash');
 # ---- what the primary does not restore ----
 
 sql("INSERT INTO short SELECT now() - i * interval '100 ms', k, i FROM generate_series(0, 20) i, generate_series(1, 50) k");
+sql("SELECT memseries.configure('short', retain => 4)");
 $primary->stop;
 sleep(5);
 $primary->start;

@@ -298,7 +298,7 @@ sub kill_in_recovery
 		my $server = start(\@command, '<', \undef, '>>', $node->logfile, '2>>', $node->logfile);
 		usleep(rand(700_000));
 		my $pid = $server->{KIDS}[0]{PID};
-		my @children = split(' ', `pgrep -P $pid` // '');
+		my @children = map { m!/(\d+)/! } grep { (eval { slurp_file($_) } // '') =~ /\) \S $pid / } glob('/proc/[0-9]*/stat');
 		kill('KILL', $pid);
 		eval { $server->finish };
 		wait_gone(@children);

@@ -19,13 +19,7 @@ my $doc = "$FindBin::RealBin/../../doc";
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-# Nobody writes, so all figures are of one moment once the keeper has nothing left to do.
-sub settle
-{
-	return $node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM memseries.windows WHERE runs > 0 OR state = 'open' AND window_end < now() - (window_end - window_start) / 8)")
-	  && do { my $rounds = sql("SELECT rounds FROM memseries.workers WHERE worker = 'keeper'");
-		$node->poll_query_until('postgres', "SELECT rounds > $rounds + 2 FROM memseries.workers WHERE worker = 'keeper'") };
-}
+sub settle { MemseriesNode::settle($node) or die 'the keeper does not settle'; }
 
 sub adds_up
 {
@@ -63,7 +57,7 @@ sql(q(CREATE TABLE cpu (ts timestamptz NOT NULL, host text, tags jsonb, usage fl
 sql(q(INSERT INTO cpu SELECT date_trunc('hour', now()) - i * interval '1 min', 'host ' || h, jsonb_build_object('rack', h % 7), sin(i * h), h
 	FROM generate_series(0, 1500) i, generate_series(1, 50) h));
 sql(q(INSERT INTO irregular SELECT now() - random() * interval '20 hours', i % 300, random() FROM generate_series(1, 60000) i));
-settle() or die 'the keeper does not settle';
+settle();
 adds_up('folded and sealed');
 is(sql("SELECT times_bytes = 0 AND values_bytes > 0 AND labels_bytes > 50 * 16 AND index_bytes > 0 AND headers_bytes > 0 FROM memseries.tables WHERE relation = 'cpu'::regclass"),
 	't', 'regular times take nothing, all else does');

@@ -9,6 +9,10 @@
 #
 # Options: conf (settings that come last and so win), init (arguments for init), extension (0 to leave out
 # CREATE EXTENSION in database postgres).
+#
+#   MemseriesNode::settle($node) or die;
+#
+# waits until the keeper has nothing left to do; as long as nobody writes, figures are then all of one moment.
 package MemseriesNode;
 
 use strict;
@@ -28,6 +32,17 @@ sub start
 	$node->safe_psql('postgres', 'CREATE EXTENSION memseries')
 	  unless defined $opt{extension} && !$opt{extension};
 	return $node;
+}
+
+sub settle
+{
+	my $node = shift;
+
+	# a window is sealed a sixteenth of its length after its end
+	$node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM memseries.windows
+		WHERE runs > 0 OR state = 'open' AND window_end < now() - (window_end - window_start) / 16)") or return 0;
+	my $rounds = $node->safe_psql('postgres', "SELECT rounds FROM memseries.workers WHERE worker = 'keeper'");
+	return $node->poll_query_until('postgres', "SELECT rounds > $rounds + 2 FROM memseries.workers WHERE worker = 'keeper'");
 }
 
 1;
