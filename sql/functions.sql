@@ -119,6 +119,7 @@ SELECT memseries.delete_samples('cpu', NULL, NULL, 'true FROM pg_class');
 SELECT memseries.delete_samples('cpu', NULL, NULL, 'true, false');
 SELECT memseries.delete_samples('cpu', NULL, NULL, 'true AS answer');
 SELECT memseries.delete_samples('cpu', NULL, NULL, 'true UNION SELECT false');
+SELECT memseries.delete_samples('cpu', NULL, NULL, '*');
 SELECT memseries.delete_samples('cpu', NULL, NULL, 'host = $1');
 SELECT memseries.delete_samples(NULL, NULL, NULL);
 SELECT memseries.delete_samples('pg_class', NULL, NULL);

@@ -96,6 +96,11 @@ parse_condition(const char *source)
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("condition must be a single expression"),
 				 errdetail("It has a column alias, \"%s\".", target->name)));
+	if (IsA(target->val, ColumnRef) && IsA(llast(((ColumnRef *) target->val)->fields), A_Star))
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("condition must be a single expression"),
+				 errdetail("A star stands for all columns.")));
 	return target->val;
 }
 
