@@ -205,7 +205,7 @@ for my $victim (@victims)
 
 my $load = start_load();
 snapshot();
-my @pids = split /\n/, sql('SELECT pid FROM pg_stat_activity');
+my @pids = MemseriesNode::kill_postmaster($node->{_pid});
 $node->kill9;
 $load->finish;
 for (1 .. 1800)

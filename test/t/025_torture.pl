@@ -282,11 +282,11 @@ sub wait_gone
 
 sub kill_postmaster
 {
-	my @pids = split(/\n/, sql('SELECT pid FROM pg_stat_activity'));
+	my @children = MemseriesNode::kill_postmaster($node->{_pid});
 	$node->kill9;
 	end_load() if $clients;
 	undef $clients;
-	wait_gone(@pids);
+	wait_gone(@children);
 }
 
 # Starts the server, and kills it at a random moment of that.
@@ -297,9 +297,7 @@ sub kill_in_recovery
 	{
 		my $server = start(\@command, '<', \undef, '>>', $node->logfile, '2>>', $node->logfile);
 		usleep(rand(700_000));
-		my $pid = $server->{KIDS}[0]{PID};
-		my @children = map { m!/(\d+)/! } grep { (eval { slurp_file($_) } // '') =~ /\) \S $pid / } glob('/proc/[0-9]*/stat');
-		kill('KILL', $pid);
+		my @children = MemseriesNode::kill_postmaster($server->{KIDS}[0]{PID});
 		eval { $server->finish };
 		wait_gone(@children);
 	}

@@ -19,6 +19,7 @@ use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Time::HiRes qw(usleep);
 
 sub start
 {
@@ -43,6 +44,23 @@ sub settle
 		WHERE runs > 0 OR state = 'open' AND window_end < now() - (window_end - window_start) / 16)") or return 0;
 	my $rounds = $node->safe_psql('postgres', "SELECT rounds FROM memseries.workers WHERE worker = 'keeper'");
 	return $node->poll_query_until('postgres', "SELECT rounds > $rounds + 2 FROM memseries.workers WHERE worker = 'keeper'");
+}
+
+# Kills a postmaster by its pid; returns the pids of its children, which have yet to notice.  It is stopped first: one that
+# it started in between would keep the data directory in use without anybody knowing.
+sub kill_postmaster
+{
+	my $pid = shift;
+
+	kill('STOP', $pid);
+	for (1 .. 1800)
+	{
+		last if (eval { slurp_file("/proc/$pid/stat") } // '') !~ /\) [RSD] /;
+		usleep(10_000);
+	}
+	my @children = map { m!/(\d+)/! } grep { (eval { slurp_file($_) } // '') =~ /\) \S $pid / } glob('/proc/[0-9]*/stat');
+	kill('KILL', $pid);
+	return @children;
 }
 
 1;
