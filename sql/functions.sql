@@ -236,6 +236,22 @@ SELECT refused('load_table', 'other', :'file');
 ALTER TABLE other ALTER host DROP NOT NULL;
 SELECT refused('load_table', 'other', :'file');
 SELECT count(*) = (SELECT count(*) FROM cpu) AS all_there FROM other;
+
+-- Before a load comes all that the transaction wrote before, outside of the savepoint, too.
+CREATE FUNCTION load_last(file text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	n bigint;
+BEGIN
+	INSERT INTO other VALUES ('2024-04-01', 'written twice', 1, 1, 1);
+	BEGIN
+		INSERT INTO other VALUES ('2024-04-01', 'written twice', 1, 2, 1);
+		n := memseries.load_table('other', file);
+	EXCEPTION WHEN division_by_zero THEN
+	END;
+END $$;
+SELECT load_last(:'file');
+SELECT usage FROM other WHERE host = 'written twice';
+DROP FUNCTION load_last;
 DROP TABLE cpu_copy, other;
 DROP FUNCTION nothing;
 

@@ -25,9 +25,9 @@ ms_guc_init(void)
 {
 	DefineCustomIntVariable("memseries.batch_memory",
 							"Memory in which a transaction gathers rows before they are written.",
-							"Per table; larger batches compress better while they wait to be folded.",
+							"Over all its tables; larger batches compress better while they wait to be folded.",
 							&ms_batch_memory_kb,
-							32 * 1024, 64, MAX_KILOBYTES,
+							32 * 1024, 64, 16 * 1024 * 1024,
 							PGC_USERSET, GUC_UNIT_KB,
 							NULL, NULL, NULL);
 

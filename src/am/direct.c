@@ -337,7 +337,7 @@ ms_write_chunk(Relation rel, const MsLabelValue *labels, int nlabels,
 	if (tmax < end)
 	{
 		if (batch->nrows > 0)
-			ms_batch_flush(batch, MS_ORDER_PENDING);
+			ms_write_flush(&batch->key);
 		if (!ms_batch_accepts(batch, tmin, nrows) ||
 			!ms_batch_accepts(batch, tmax, nrows))
 			return;
@@ -351,7 +351,7 @@ ms_write_chunk(Relation rel, const MsLabelValue *labels, int nlabels,
 		MsChunk		chunk;
 
 		if (batch->nchunks > 0)
-			ms_batch_flush(batch, MS_ORDER_PENDING);
+			ms_write_flush(&batch->key);
 		if (!ms_chunk_open(&chunk, bytes, len))
 			elog(ERROR, "chunk is malformed");
 		take_rows(batch, &chunk, labels, nlabels);

@@ -137,8 +137,9 @@ is_own(Oid original)
 }
 
 static MsBatch *
-create_batch(Relation rel, const MsRelDesc *desc)
+create_batch(Relation rel)
 {
+	const MsRelDesc *desc;
 	TransactionId xid = GetCurrentTransactionId();
 	Oid			original = ms_rewritten_relation(rel);
 	bool		unlimited = is_own(original);
@@ -151,7 +152,7 @@ create_batch(Relation rel, const MsRelDesc *desc)
 	if (name == NULL)
 		name = RelationGetRelationName(rel);
 
-	/* catalog look-ups may have moved the description */
+	/* after the catalog look-ups, which may move the description */
 	desc = ms_reldesc_for_write(rel);
 
 	cxt = AllocSetContextCreate(TopTransactionContext, "memseries batch",
@@ -299,7 +300,7 @@ ms_batch_for(Relation rel, CommandId cid)
 		batch = NULL;
 	}
 	if (batch == NULL)
-		batch = create_batch(rel, desc);
+		batch = create_batch(rel);
 	else if (batch->cid != cid)
 	{
 		if (rel->trigdesc != NULL)
@@ -389,8 +390,9 @@ ms_write_row(Relation rel, TupleTableSlot *slot, CommandId cid)
 	AttrNumber	time_att = batch->desc->time_att;
 	int64		time;
 
+	/* in order: what was written outside of this subtransaction goes first */
 	if (unlikely(batch->nchunks > 0))
-		ms_batch_flush(batch, MS_ORDER_PENDING);
+		ms_write_flush(&batch->key);
 
 	slot_getallattrs(slot);
 	if (unlikely(slot->tts_isnull[time_att - 1]))
