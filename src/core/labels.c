@@ -283,7 +283,10 @@ ms_series_add(MsArena *a, MsGroup *g, MsSeriesTable *st,
 	if (st->free != 0)
 		st->free = next_free;
 	else
+	{
+		t->generation = st->since;
 		st->limit++;
+	}
 	t->generation++;
 	ms_hash_insert(a, &st->index, hash, sid);
 	st->count++;
@@ -306,6 +309,7 @@ ms_series_release(MsArena *a, MsGroup *g, MsSeriesTable *st, uint32 sid)
 	for (i = 0; i < st->width; i++)
 		ms_dict_unuse(a, g, &st->dict, get_code(st, t, i));
 	t->generation++;
+	st->since = Max(st->since, t->generation);
 	t->codes[0] = st->free;
 	st->free = sid + 1;
 	st->count--;
@@ -434,6 +438,21 @@ ms_series_free(MsArena *a, MsGroup *g, MsSeriesTable *st)
 	ms_vec_free(a, g, &st->tuples);
 	ms_hash_free(a, g, &st->index);
 	memset(st, 0, sizeof(*st));
+}
+
+/*
+ * Free what a table takes that holds no series any more: its ids were many once, perhaps.
+ * They begin at 0 again, with generations that none of them has had.  Needs the
+ * table's lock exclusively; takes the arena's lock.
+ */
+void
+ms_series_forget(MsArena *a, MsGroup *g, MsSeriesTable *st)
+{
+	uint32		since = st->since;
+
+	Assert(st->count == 0);
+	ms_series_free(a, g, st);
+	st->since = since;
 }
 
 /*

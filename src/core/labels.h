@@ -37,6 +37,7 @@ typedef struct MsSeriesTable
 	uint32		count;			/* series held */
 	uint32		limit;			/* ids ever given out */
 	uint32		free;			/* first id to use again, plus one; or 0 */
+	uint32		since;			/* even; no generation given so far is above */
 } MsSeriesTable;
 
 /* Series held. */
@@ -46,7 +47,7 @@ ms_series_count(const MsSeriesTable *st)
 	return st->count;
 }
 
-/* All ids are below this; it never falls. */
+/* All ids are below this; it falls, to 0, only when no series is held. */
 static inline uint32
 ms_series_limit(const MsSeriesTable *st)
 {
@@ -84,6 +85,7 @@ extern int	ms_series_codes(const MsArena *a, const MsSeriesTable *st,
 extern void ms_label_of_code(const MsArena *a, const MsSeriesTable *st,
 							 uint32 code, MsLabelValue *out);
 extern void ms_series_free(MsArena *a, MsGroup *g, MsSeriesTable *st);
+extern void ms_series_forget(MsArena *a, MsGroup *g, MsSeriesTable *st);
 extern void ms_series_bytes(const MsArena *a, const MsSeriesTable *st,
 							uint64 *labels, uint64 *index);
 extern bool ms_series_is_valid(const MsArena *a, const MsSeriesTable *st,

@@ -26,7 +26,9 @@
  *
  * A part of the pages, the reserve, is handed out to callers that ask for it
  * by name only.  Those are the ones that make room: folding, sealing, and
- * expiring need some memory before they return more.
+ * expiring need some memory before they return more.  The last pages are kept for
+ * them, so that a large chunk finds a run; when those have been used, as many
+ * pages elsewhere, which is what they have made free.
  *
  * All functions need the arena's lock exclusively, except ms_pages_largest,
  * ms_page_run_length and ms_pages_is_valid, for which shared is enough.
@@ -112,12 +114,19 @@ bin_remove(MsPages *pp, uint32 page)
 	first->kind = MS_PAGE_NONE;
 }
 
+/* Behind the last page that may be handed out. */
+static inline uint32
+end_of(const MsPages *pp, bool use_reserve)
+{
+	return pp->npages + 1 - (use_reserve ? 0 : pp->reserve);
+}
+
 /*
- * The lowest of the first "probes" runs in a bin that are long enough; 0 if
- * there is none among them.
+ * The lowest of the first "probes" runs in a bin that are long enough, before "end"; 0
+ * if there is none among them.
  */
 static uint32
-bin_search(const MsPages *pp, int b, uint32 n, uint32 probes)
+bin_search(const MsPages *pp, int b, uint32 n, uint32 end, uint32 probes)
 {
 	uint32		best = 0;
 	uint32		page;
@@ -125,23 +134,36 @@ bin_search(const MsPages *pp, int b, uint32 n, uint32 probes)
 	for (page = pp->bin[b]; page != 0 && probes-- > 0;
 		 page = pp->table[page].next)
 	{
-		if (pp->table[page].u.run.npages >= n && (best == 0 || page < best))
+		if (pp->table[page].u.run.npages >= n && page + n <= end &&
+			(best == 0 || page < best))
 			best = page;
 	}
 	return best;
 }
 
-/* A free run of n pages or more from the bins; 0 if there is none. */
+/* A free run of n pages or more from the bins; 0 if it is not easily found. */
 static uint32
-find_run(const MsPages *pp, uint32 n)
+find_run(const MsPages *pp, uint32 n, uint32 end)
 {
 	int			b = bin_of(n);
 	uint32		larger = pp->nonempty & ~(((uint32) 2 << b) - 1);
 	uint32		page;
 
-	page = bin_search(pp, b, n, BIN_PROBES);
+	page = bin_search(pp, b, n, end, BIN_PROBES);
 	if (page == 0 && larger != 0)
-		page = bin_search(pp, pg_rightmost_one_pos32(larger), n, BIN_PROBES);
+		page = bin_search(pp, pg_rightmost_one_pos32(larger), n, end, BIN_PROBES);
+	return page;
+}
+
+/* The same, with all effort. */
+static uint32
+find_any_run(const MsPages *pp, uint32 n, uint32 end)
+{
+	uint32		page = 0;
+	int			b;
+
+	for (b = bin_of(n); page == 0 && b < MS_PAGE_BINS; b++)
+		page = bin_search(pp, b, n, end, PG_UINT32_MAX);
 	return page;
 }
 
@@ -156,15 +178,15 @@ uint32
 ms_pages_alloc(MsPages *pp, uint32 n, bool use_reserve)
 {
 	uint32		page;
-	uint32		end = pp->npages + 1;
+	uint32		end = end_of(pp, use_reserve);
 
 	Assert(n >= 1);
 	if (n > pp->nfree || (!use_reserve && pp->nfree - n < pp->reserve))
 		return 0;
 
-	page = find_run(pp, n);
-	if (page == 0 && end - pp->top < n)
-		page = bin_search(pp, bin_of(n), n, PG_UINT32_MAX);
+	page = find_run(pp, n, end);
+	if (page == 0 && pp->top + n > end)
+		page = find_any_run(pp, n, end);
 
 	if (page != 0)
 	{
@@ -174,7 +196,7 @@ ms_pages_alloc(MsPages *pp, uint32 n, bool use_reserve)
 		if (have > n)
 			bin_add(pp, page + n, have - n);
 	}
-	else if (end - pp->top >= n)
+	else if (pp->top + n <= end)
 	{
 		page = pp->top;
 		pp->top += n;
@@ -200,13 +222,12 @@ ms_pages_extend(MsPages *pp, uint32 page, uint32 n, uint32 more,
 	uint32		behind = page + n;
 
 	Assert(more >= 1);
-	if (more > pp->nfree || (!use_reserve && pp->nfree - more < pp->reserve))
+	if (more > pp->nfree || behind + more > end_of(pp, use_reserve) ||
+		(!use_reserve && pp->nfree - more < pp->reserve))
 		return false;
 
 	if (behind == pp->top)
 	{
-		if (pp->npages + 1 - pp->top < more)
-			return false;
 		pp->top += more;
 		pp->high = Max(pp->high, pp->top);
 	}

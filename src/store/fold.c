@@ -53,7 +53,8 @@
 
 /*
  * With a limit on pieces, this limits the bytes of chunks written too: a piece
- * may hold one row or a million, and others wait for table->maintain.
+ * may hold one row or a million, and others wait for table->maintain.  What could
+ * not be stored does not count, or whoever calls again would never come past it.
  */
 #define FOLD_BYTES	(2 * 1024 * 1024)
 
@@ -466,6 +467,8 @@ publish_locked(MsTable *table, MsWindow *window, uint32 sid, const Candidate *li
 
 	if (folded)
 		ms_chunk_switch_locked(window, entry, new_chunk);
+	if (entry->chunk == 0)
+		table->unswept = true;
 
 	for (int i = 0; i < n; i++)
 		if (list[i].fold || list[i].fate == FATE_DEAD)
@@ -605,6 +608,33 @@ fold_candidates(MsFoldWork *work, const MsStored *stored, const Candidate *list,
 	return bytes;
 }
 
+/* Nothing to fold into: the pieces stay, and stay readable. */
+static int
+fold_none(Candidate *list, int n)
+{
+	for (int i = 0; i < n; i++)
+		list[i].fold = false;
+	return 0;
+}
+
+/*
+ * Is there no memory for the new chunk, so that it need not be made?  Judged by the last one there
+ * was none for; the bytes there are will not become much fewer.
+ */
+static bool
+is_hopeless(const MsFoldWork *work, const Candidate *list, int n, MsRef old_chunk)
+{
+	uint64		bytes = 0;
+
+	if (work->no_room == 0)
+		return false;
+	if (old_chunk != 0)
+		bytes += ((MsStored *) ms_ptr(ms_store->arena, old_chunk))->len;
+	for (int i = 0; i < n; i++)
+		bytes += list[i].fold ? list[i].piece->len : 0;
+	return bytes >= work->no_room;
+}
+
 /* Folds what can be folded of one series in one window. */
 static void
 fold_series(MsFoldWork *work, MsWindow *window, uint32 sid, TransactionId horizon,
@@ -621,31 +651,37 @@ fold_series(MsFoldWork *work, MsWindow *window, uint32 sid, TransactionId horizo
 	int			n = list_candidates(work, window, sid, horizon, &list, &old_chunk);
 	int			nfold = choose(table, list, n, &any_dead);
 
+	if (nfold > 0 && is_hopeless(work, list, n, old_chunk))
+	{
+		stats->full = true;
+		nfold = fold_none(list, n);
+	}
 	if (nfold > 0)
 	{
 		MsStored   *stored = old_chunk != 0 ? ms_ptr(ms_store->arena, old_chunk) : NULL;
 		const uint8 *bytes = fold_candidates(work, stored, list, n, nfold, flags, &len);
 
-		stats->bytes_folded += len;
 		if (len > 0)
 			new_chunk = ms_chunk_store(window, bytes, len, work->nrows, false);
 		if (work->too_large)
 			warn_too_large(table);
 		else if (len > 0 && new_chunk == 0)
-			stats->full = true;
-		if (work->too_large || (len > 0 && new_chunk == 0))
 		{
-			/* nothing to fold into: the pieces stay, and stay readable */
-			for (int i = 0; i < n; i++)
-				list[i].fold = false;
-			nfold = 0;
+			stats->full = true;
+			work->no_room = len;
 		}
+		if (work->too_large || (len > 0 && new_chunk == 0))
+			nfold = fold_none(list, n);
 	}
 	if (nfold > 0 || any_dead)
 	{
 		ms_lock(table->lock, MS_RANK_TABLE);
 		if (postpone_overtaken_locked(table, list, n))
+		{
 			publish_locked(table, window, sid, list, n, nfold > 0, new_chunk, stats);
+			stats->bytes_folded += len;
+			work->no_room = 0;
+		}
 		else if (new_chunk != 0)
 			ms_arena_free(ms_store->arena, &window->group, new_chunk, MS_STORED_SIZE(len));
 		ms_unlock(table->lock);

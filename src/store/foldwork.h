@@ -24,8 +24,10 @@ typedef struct MsFoldWork
 	uint8	   *out[2];
 	Size		out_cap[2];
 	uint32		nrows;			/* rows of the chunk last made */
-	bool		too_large;		/* it could not be made: more rows than a chunk
-								 * can have */
+	bool		too_large;		/* it could not be made: more rows than a
+								 * chunk can have */
+	uint64		no_room;		/* no memory for a chunk of so many bytes; 0:
+								 * not known */
 } MsFoldWork;
 
 extern MsFoldWork *ms_foldwork_create(MsTable *table);

@@ -40,7 +40,7 @@ extern void ms_seal_table(MsTable *table, TimestampTz now, uint64 max_chunks, Ms
 /* Expires windows that end at or before the horizon; returns how many. */
 extern int	ms_expire_table(MsTable *table, int64 horizon);
 
-/* Drops the oldest window, if there are at least two; for on_full => 'expire'. */
-extern bool ms_expire_oldest(MsTable *table);
+/* Drops the oldest window if it starts before that time; for on_full => 'expire'. */
+extern bool ms_expire_oldest(MsTable *table, int64 before);
 
 #endif							/* MS_MAINTAIN_H */

@@ -28,6 +28,7 @@
 
 #include "core/chunk.h"
 #include "store/maintain.h"
+#include "store/stats.h"
 #include "store/wal.h"
 
 /* A table with this much unfolded makes its writers wake the keeper, ... */
@@ -37,6 +38,9 @@
 /* ... and with this many times as much, fold some themselves. */
 #define HELP_FACTOR			8
 #define HELP_PIECES			2048
+
+/* Full, with more than this part of memory in runs: those are to blame. */
+#define UNFOLDED_PART		4
 
 /* Memory that is just going back to the operating system can be had so many naps later. */
 #define LENT_NAPS			20
@@ -378,6 +382,27 @@ ms_run_replay(MsTable *table, const MsRunWriter *writer, const MsRunInput *input
 	return result == MS_APPEND_OK || result == MS_APPEND_MOVED;
 }
 
+/* See run.h. */
+bool
+ms_run_any_until(MsTable *table, uint64 seq)
+{
+	bool		found = false;
+
+	ms_lock_shared(table->lock, MS_RANK_TABLE);
+	for (int i = 0; !found && i < table->nwindows; i++)
+	{
+		for (MsRef ref = ms_window_at(table, i)->runs; !found && ref != 0;)
+		{
+			MsRun	   *run = ms_ptr(ms_store->arena, ref);
+
+			found = run->seq <= seq;
+			ref = run->next;
+		}
+	}
+	ms_unlock(table->lock);
+	return found;
+}
+
 /*
  * A table whose keeper falls behind: wake it, and if that does not help, fold
  * a little here.  The reads need no lock: a stale figure only shifts the moment.
@@ -401,9 +426,13 @@ keep_up(MsTable *table)
 	}
 }
 
-/* Tries to make room in a full segment; false if there is nothing to be done. */
+/*
+ * Tries to make room in a full segment for rows of the window that starts there; false
+ * if there is nothing to be done.  Only older windows go for them: if their own
+ * went, or newer ones, late rows would cost more than they bring, and that for ever.
+ */
 static bool
-make_room(MsTable *table, int attempt)
+make_room(MsTable *table, int64 start, int attempt)
 {
 	bool		done = false;
 
@@ -416,9 +445,42 @@ make_room(MsTable *table, int attempt)
 		done = stats.runs_freed > 0;
 	}
 	if (!done && ms_table_get_config(table).on_full == MS_FULL_EXPIRE)
-		done = ms_expire_oldest(table);
+		done = ms_expire_oldest(table, start);
 	ms_unlock(table->maintain);
 	return done;
+}
+
+/* Memory is full: says so, and what to do about it. */
+static void
+report_full(MsTable *table, const char *relname)
+{
+	MsArenaStats stats;
+	uint64		runs;
+	uint64		bytes;
+
+	ms_stats_runs(&runs, &bytes);
+	ms_arena_stats(ms_store->arena, &stats);
+	if (bytes > stats.limit / UNFOLDED_PART)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("memseries memory is full"),
+				 errdetail("Rows of table \"%s\" could not be stored; " UINT64_FORMAT " MB hold rows that cannot be folded yet.",
+						   relname, bytes / (1024 * 1024)),
+				 errhint("End transactions that have been open for long (see pg_stat_activity and pg_prepared_xacts), write "
+						 "less in one transaction, or increase \"memseries.memory\".")));
+	if (ms_table_get_config(table).on_full == MS_FULL_EXPIRE)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("memseries memory is full"),
+				 errdetail("Rows of table \"%s\" could not be stored; it has no older window than theirs that could go for them.",
+						   relname),
+				 errhint("Increase \"memseries.memory\", make windows shorter, or free memory of other tables.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 errmsg("memseries memory is full"),
+			 errdetail("Rows of table \"%s\" could not be stored.", relname),
+			 errhint("Increase \"memseries.memory\", keep fewer windows, or let the oldest window go with "
+					 "memseries.configure(..., on_full => 'expire').")));
 }
 
 /* See run.h.  Takes table->maintain and table->lock. */
@@ -441,7 +503,7 @@ ms_run_write(MsTable *table, const MsRunWriter *writer, const MsRunInput *input,
 			naps++;
 			pg_usleep(LENT_NAP_US);
 		}
-		else if (result != MS_APPEND_FULL || !make_room(table, attempt++))
+		else if (result != MS_APPEND_FULL || !make_room(table, input->start, attempt++))
 			break;
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -455,12 +517,7 @@ ms_run_write(MsTable *table, const MsRunWriter *writer, const MsRunInput *input,
 		case MS_APPEND_CLOSED:
 			break;
 		case MS_APPEND_FULL:
-			ereport(ERROR,
-					(errcode(ERRCODE_OUT_OF_MEMORY),
-					 errmsg("memseries memory is full"),
-					 errdetail("Rows of table \"%s\" could not be stored.", relname),
-					 errhint("Increase \"memseries.memory\", keep fewer windows, or let the oldest window go with "
-							 "memseries.configure(..., on_full => 'expire').")));
+			report_full(table, relname);
 			break;
 		case MS_APPEND_MAX_SERIES:
 			ereport(ERROR,
@@ -599,7 +656,11 @@ ms_run_visible(MsRun *run, Snapshot snapshot)
 		pg_atomic_write_u32(&run->hint, MS_HINT_COMMITTED);
 		return true;
 	}
-	/* a standby may not have heard of a subtransaction that is still to commit */
+
+	/*
+	 * a standby may not have heard of a subtransaction that is still to
+	 * commit
+	 */
 	if (!RecoveryInProgress() && !TransactionIdIsInProgress(run->xid))
 		pg_atomic_write_u32(&run->hint, MS_HINT_ABORTED);
 	return false;

@@ -86,7 +86,8 @@ typedef struct MsPieceInput
 
 typedef struct MsRunInput
 {
-	int64		start;			/* the window's bounds as ms_window_bounds gave them */
+	int64		start;			/* the window's bounds as ms_window_bounds
+								 * gave them */
 	int64		end;
 	int			npieces;
 	const MsPieceInput *pieces;
@@ -96,7 +97,8 @@ typedef struct MsRunWriter
 {
 	TransactionId xid;
 	CommandId	cid;
-	uint64		txn;			/* from ms_run_new_txn, one per top transaction */
+	uint64		txn;			/* from ms_run_new_txn, one per top
+								 * transaction */
 	uint64		order;			/* the transaction's, or MS_ORDER_PENDING */
 } MsRunWriter;
 
@@ -105,7 +107,8 @@ typedef enum MsAppendResult
 	MS_APPEND_OK = 0,
 	MS_APPEND_FULL,				/* memory; nothing was changed */
 	MS_APPEND_MAX_SERIES,		/* config.max_series; nothing was changed */
-	MS_APPEND_MOVED,			/* the window has other bounds now: split again */
+	MS_APPEND_MOVED,			/* the window has other bounds now: split
+								 * again */
 	MS_APPEND_CLOSED			/* the gate is closed; nothing was changed */
 } MsAppendResult;
 
@@ -148,6 +151,9 @@ extern void ms_run_postpone_locked(MsTable *table, MsRun *run);
  * would bear the hint, since the keeper judges each long before.
  */
 extern bool ms_xid_did_commit(TransactionId xid);
+
+/* Has the table a run whose append has this number or a lower one?  Takes table->lock shared; O(runs). */
+extern bool ms_run_any_until(MsTable *table, uint64 seq);
 
 /* Walking a run's pieces; the caller counts to run->npieces. */
 extern MsPiece *ms_run_first_piece(MsRun *run);

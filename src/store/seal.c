@@ -229,16 +229,16 @@ ms_expire_table(MsTable *table, int64 horizon)
 
 /* See maintain.h. */
 bool
-ms_expire_oldest(MsTable *table)
+ms_expire_oldest(MsTable *table, int64 before)
 {
 	int64		start = 0;
 	bool		found;
 
 	Assert(LWLockHeldByMe(table->maintain));
 	ms_lock_shared(table->lock, MS_RANK_TABLE);
-	found = table->nwindows > 1;
-	if (found)
+	if (table->nwindows > 0)
 		start = ms_window_at(table, 0)->start;
+	found = table->nwindows > 0 && start < before;
 	ms_unlock(table->lock);
 	if (!found || !ms_window_drop(table, start))
 		return false;

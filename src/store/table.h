@@ -186,6 +186,8 @@ typedef struct MsTable
 	/* Under maintain. */
 	bool		snap_config_known;	/* snap_config is set */
 	MsConfig	snap_config;	/* as the youngest file has them */
+	bool		unswept;		/* something went that may have been the last
+								 * of a series */
 
 	/* Under lock; counters since the table was created or the server started. */
 	uint64		skipped_samples;	/* left out because out of range */

@@ -252,13 +252,24 @@ drop_window(MsTable *table, int64 start, XLogRecPtr upto, bool log)
 			END_CRIT_SECTION();
 		}
 		memmove(&refs[i], &refs[i + 1], sizeof(MsRef) * (table->nwindows - i - 1));
+		table->unswept = true;
 		table->nwindows--;
+		if (table->nwindows == 0)
+		{
+			ms_arena_free(arena, &table->group, table->windows,
+						  sizeof(MsRef) * table->windows_cap);
+			table->windows = 0;
+			table->windows_cap = 0;
+		}
 		table->nruns -= window->nruns;
 		table->run_bytes -= window->run_bytes;
 	}
 	ms_unlock(table->lock);
 
-	/* Nobody can find the window now; readers hold no pointers without the lock. */
+	/*
+	 * Nobody can find the window now; readers hold no pointers without the
+	 * lock.
+	 */
 	if (window != NULL)
 	{
 		ms_arena_free_group(arena, &window->group);
@@ -307,6 +318,7 @@ ms_series_sweep(MsTable *table)
 	bool		more = true;
 
 	Assert(LWLockHeldByMe(table->maintain));
+	table->unswept = false;
 	while (more)
 	{
 		ms_lock(table->lock, MS_RANK_TABLE);
@@ -322,6 +334,8 @@ ms_series_sweep(MsTable *table)
 				released++;
 			}
 		}
+		if (ms_series_count(&table->series) == 0 && ms_series_limit(&table->series) > 0)
+			ms_series_forget(ms_store->arena, &table->group, &table->series);
 		ms_unlock(table->lock);
 	}
 	return released;

@@ -42,6 +42,7 @@
 #include "store/maintain.h"
 #include "store/release.h"
 #include "store/storage.h"
+#include "worker/watch.h"
 #include "worker/worker.h"
 
 #define FOLD_PIECES			4096	/* under one hold of maintain */
@@ -60,6 +61,8 @@ static TimestampTz next_boundary = 0;	/* of any window seen in this round */
 static TimestampTz storage_sweep_at = 0;
 static TimestampTz series_sweep_at = 0;
 static bool sweep_series = false;	/* in all tables, in this round */
+static bool full = false;		/* did something wait for memory in this
+								 * round? */
 
 /* Is the entry in use?  It stays so while the caller holds maintain. */
 static bool
@@ -86,28 +89,24 @@ note_boundary(const MsConfig *config, TimestampTz now)
 		next_boundary = boundary;
 }
 
-/*
- * Some work on a table; true if there is more.  *sweep is set as soon as
- * something went that may have been the last of a series.  Caller holds
- * maintain.
- */
+/* Some work on a table; true if there is more.  Caller holds maintain. */
 static bool
-keep_table(MsTable *table, bool *sweep)
+keep_table(MsTable *table)
 {
 	MsMaintainStats stats = {0};
 	MsConfig	config = ms_table_get_config(table);
 	TimestampTz now = GetCurrentTimestamp();
 
 	note_boundary(&config, now);
-	if (ms_expire_table(table, ms_config_horizon(&config, now)) > 0)
-		*sweep = true;
+	(void) ms_expire_table(table, ms_config_horizon(&config, now));
 	ms_fold_table(table, FOLD_PIECES, &stats);
-	if (stats.pieces_dropped > 0)
-		*sweep = true;
 	if (!stats.more)
 		ms_seal_table(table, now, SEAL_CHUNKS, &stats);
-	if (*sweep && !stats.more)
+	if ((sweep_series || table->unswept) && !stats.more)
 		ms_series_sweep(table);
+	if (!stats.more && !stats.full)
+		ms_watch_table(table, &config, now);
+	full |= stats.full;
 	return stats.more;
 }
 
@@ -116,7 +115,6 @@ static void
 visit_table(MsTable *table)
 {
 	bool		more = true;
-	bool		sweep = sweep_series;
 
 	while (more && !ShutdownRequestPending)
 	{
@@ -128,7 +126,7 @@ visit_table(MsTable *table)
 			if (pg_atomic_read_u32(&table->dropped) != 0)
 				ms_table_free(table);
 			else
-				more = keep_table(table, &sweep);
+				more = keep_table(table);
 		}
 		ms_unlock(table->maintain);
 
@@ -163,6 +161,7 @@ run_round(void)
 	if (cursor == 0)
 	{
 		next_boundary = 0;
+		full = false;
 		sweep_series = now >= series_sweep_at;
 		if (sweep_series)
 			series_sweep_at = TimestampTzPlusMilliseconds(now, SERIES_SWEEP_MS);
@@ -182,6 +181,7 @@ run_round(void)
 		sweep_storage();
 	}
 	cursor = 0;
+	ms_watch_memory(now, full);
 	ms_release_some(now);
 	ms_worker_round(MS_KEEPER);
 	ms_worker_report(MS_KEEPER, "idle", 0, 0);

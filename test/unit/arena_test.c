@@ -321,6 +321,49 @@ test_full(void)
 	arena_destroy(arena);
 }
 
+/* However memory was filled and emptied, its reserve is one run: a large chunk can be folded. */
+static void
+test_reserve(void)
+{
+	MsArenaStats st;
+	MsRef		refs[2000];
+	uint32		sizes[2000];
+	bool		good = true;
+	int			n = 0;
+	int			round;
+
+	rng = 4711;
+	start(16 * 1024 * 1024);
+	for (round = 0; round < 50; round++)
+	{
+		MsRef		large;
+
+		for (; n < lengthof(refs); n++)
+		{
+			sizes[n] = MS_MAX_CLASS_SIZE + 1 + rnd(&rng, 100000);
+			refs[n] = ms_arena_alloc(arena, &groups[0], sizes[n], 0);
+			if (refs[n] == 0)
+				break;
+		}
+		ms_arena_stats(arena, &st);
+		large = ms_arena_alloc(arena, &groups[1], st.reserve, MS_ALLOC_RESERVE);
+		good &= n > 50 && st.reserve >= 30 * MS_PAGE_SIZE && large != 0;
+		if (large != 0)
+			ms_arena_free(arena, &groups[1], large, st.reserve);
+		while (n > 50)
+		{
+			int			i = (int) rnd(&rng, (uint32) n);
+
+			ms_arena_free(arena, &groups[0], refs[i], sizes[i]);
+			refs[i] = refs[--n];
+			sizes[i] = sizes[n];
+		}
+		check_books();
+	}
+	ok(good, "the reserve is one run, however the rest is cut");
+	arena_destroy(arena);
+}
+
 /* Packed objects: what is dead, what is trimmed, and when pages go back. */
 static void
 test_packed(void)
@@ -461,6 +504,7 @@ main(void)
 	LWLockInitialize(&lock, 0);
 	test_classes();
 	test_full();
+	test_reserve();
 	test_packed();
 	test_growth(1000, 25);
 	test_growth(5000, 15);

@@ -277,6 +277,26 @@ step(int nvalues, int maxlabels, int grow, int *refused)
 	return 1;
 }
 
+/* All series go, and with them what the table took for them. */
+static void
+forget_all(void)
+{
+	uint32		sid;
+
+	for (sid = 0; sid < ms_series_limit(&table); sid++)
+	{
+		if (model[sid].used)
+			ms_series_release(arena, &group, &table, sid);
+		model[sid].used = false;
+	}
+	check();
+	if (ms_series_count(&table) != 0 || ms_series_values(&table) != 0)
+		die("series", "something is left after all series are gone");
+	ms_series_forget(arena, &group, &table);
+	if (ms_series_limit(&table) != 0 || ms_group_in_use(arena, &group) != 0)
+		die("series", "memory is left when all series are forgotten");
+}
+
 static int
 history(uint64 seed, Size size, int nsteps, int nvalues)
 {
@@ -292,6 +312,8 @@ history(uint64 seed, Size size, int nsteps, int nvalues)
 	{
 		if (i % 500 == 0)
 			grow = 30 + (int) rnd(&rng, 60);
+		if (rnd(&rng, 4000) == 0)
+			forget_all();
 		/* Tables get labels over time */
 		step(nvalues, Min(MAX_LABELS, 1 + i * 8 / nsteps), grow, &refused);
 		if (i % 101 == 0)
@@ -304,19 +326,9 @@ history(uint64 seed, Size size, int nsteps, int nvalues)
 			}
 		}
 	}
-	for (sid = 0; sid < ms_series_limit(&table); sid++)
-	{
-		if (model[sid].used)
-			ms_series_release(arena, &group, &table, sid);
-	}
-	check();
-	if (ms_series_count(&table) != 0 || ms_series_values(&table) != 0)
-		die("series", "something is left after all series are gone");
 	printf("# seed " UINT64_FORMAT ", %zu bytes, %d values: %u ids, %d refused\n",
 		   seed, (size_t) size, nvalues, ms_series_limit(&table), refused);
-	ms_series_free(arena, &group, &table);
-	if (ms_group_in_use(arena, &group) != 0)
-		die("series", "memory is left after ms_series_free");
+	forget_all();
 	arena_destroy(arena);
 	return refused;
 }
