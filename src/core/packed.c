@@ -9,7 +9,7 @@
  * to 127 pages; only the last span of a group has room, and it is lengthened in
  * place as long as the pages behind it are free, so that a small window takes
  * one page and a large one leaves next to nothing at the ends of its spans.  A
- * span takes an eighth of what the group has in packed spans at once, because
+ * span takes a quarter of what the group has in packed spans at once, because
  * each span leaves half a page at its end and should be long; what the last one
  * has too much goes back when it is trimmed.
  *
@@ -38,11 +38,11 @@ StaticAssertDecl(MAX_SPAN_PAGES * MS_PAGE_UNITS <= PG_UINT16_MAX,
 StaticAssertDecl(MS_MAX_PACKED_UNITS <= MAX_SPAN_PAGES * MS_PAGE_UNITS,
 				 "a packed object fits into a span");
 
-/* How many pages to take if "least" are needed: an eighth of what is there. */
+/* How many pages to take if "least" are needed: a quarter of what is there. */
 static uint32
 step_pages(const MsGroup *g, uint32 least)
 {
-	return Max(least, Min(g->tally[MS_ROW_PACKED].pages / 8, MAX_SPAN_PAGES));
+	return Max(least, Min(g->tally[MS_ROW_PACKED].pages / 4, MAX_SPAN_PAGES));
 }
 
 /* Lengthen the span so that units more fit; false if it cannot be done. */
