@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
+use IPC::Run;
 use JSON::PP;
 use MemseriesNode;
 use PostgreSQL::Test::Utils;
@@ -82,6 +83,37 @@ adds_up('after changes');
 $node->restart;
 settle();
 adds_up('after a restart');
+
+# ---- while others write: what is read in one row is of one moment, and memory passes its checks at any ----
+
+my @said;
+my @writers = map {
+	my $w = $_;
+	my $file = PostgreSQL::Test::Utils::tempdir() . "/writer$w.sql";
+	append_to_file($file, join '', map {
+		"INSERT INTO cpu SELECT now() - i * interval '3 s' * $_, 'writer $w', '{}', $_ + i, i FROM generate_series(1, 300) i;"
+		. "INSERT INTO irregular SELECT now() - random() * interval '20 hours', i % (100 * $w), random() FROM generate_series(1, 1000) i;"
+		. ($_ % 10 == 0 ? "SELECT memseries.delete_samples('irregular', now() - interval '9 hours', now() - interval '2 hours', 'k < 50');" : '')
+	} 1 .. 60);
+	push @said, "$file.err";
+	IPC::Run::start([ 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', $file ], '<', '/dev/null', '>', '/dev/null', '2>', "$file.err")
+} 1 .. 3;
+my %wrong = map { $_ => '' } qw(memory size_classes tables windows check);
+for my $look (1 .. 40)
+{
+	$wrong{memory} .= sql('SELECT m FROM memseries.memory m WHERE in_use_bytes + free_bytes <> limit_bytes OR in_use_bytes - allocated_bytes <> gap_bytes OR gap_bytes < 0');
+	$wrong{size_classes} .= sql('SELECT s FROM memseries.size_classes s WHERE in_use_bytes <> allocated_bytes + slack_bytes + free_bytes + tail_bytes + dead_bytes');
+	$wrong{tables} .= sql('SELECT t FROM memseries.tables t WHERE in_use_bytes - allocated_bytes <> gap_bytes OR
+			in_use_bytes <> times_bytes + values_bytes + labels_bytes + index_bytes + headers_bytes + run_bytes + slack_bytes');
+	$wrong{windows} .= sql('SELECT w FROM memseries.windows w WHERE in_use_bytes - allocated_bytes <> gap_bytes OR
+			in_use_bytes <> times_bytes + values_bytes + index_bytes + headers_bytes + run_bytes + slack_bytes');
+	$wrong{check} .= sql('SELECT * FROM memseries.check()') if $look % 8 == 0;
+}
+is($wrong{$_}, '', "while others write: $_ adds up") for sort keys %wrong;
+IPC::Run::finish($_) for @writers;
+is(join('', map { slurp_file($_) } @said), '', 'no writer failed');
+settle();
+adds_up('after many writers');
 
 # ---- the documents ----
 
