@@ -65,6 +65,7 @@ add_summary(MsSummary *to, const MsSummary *s)
 	to->count += s->count;
 }
 
+/* Also false if some sum on the way is infinite. */
 static bool
 sum_up(const MsChunk *c, int col, MsSummary *total)
 {
@@ -78,9 +79,10 @@ sum_up(const MsChunk *c, int col, MsSummary *total)
 		if (!ms_chunk_block_summary(c, &b, col, &s))
 			return false;
 		add_summary(total, &s);
+		if (total->sum == total->sum && total->sum - total->sum != 0)
+			return false;
 	}
-	/* neither infinity, whatever the values are */
-	return total->count == 0 || total->sum != total->sum || total->sum - total->sum == 0;
+	return true;
 }
 
 static bool

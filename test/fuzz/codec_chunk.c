@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "core/chunk.h"
+#include "core/totals.h"
 
 /* more than this takes too long to be worth it */
 #define MAX_VALUES_DECODED	300000
@@ -199,6 +199,17 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 			must(ms_chunk_block_summary(&c, &b, col, &s) || !valid);
 			(void) ms_chunk_block_totals(&c, &b, col, &s, work);
 		}
+	}
+
+	{
+		uint8		bytes[MS_TOTALS_MAX];
+		Size		len = ms_totals_encode(data, size, bytes);
+		MsTotals	totals;
+		MsSummary	s;
+
+		must(len == 0 || (ms_totals_open(&totals, bytes, len) && totals.nrows == c.nrows));
+		for (int col = 0; len > 0 && col < c.ncols; col++)
+			must(ms_totals_column(&totals, col, &s) && s.count <= c.nrows);
 	}
 
 	if (valid)
