@@ -476,6 +476,7 @@ CREATE FUNCTION memseries.get_workers(
 	OUT pid integer,
 	OUT state text,
 	OUT since timestamptz,
+	OUT seen timestamptz,
 	OUT last_run timestamptz,
 	OUT rounds bigint,
 	OUT last_error text,
@@ -497,6 +498,7 @@ COMMENT ON COLUMN memseries.workers.worker IS 'guard or keeper';
 COMMENT ON COLUMN memseries.workers.pid IS 'its process; NULL if it does not run';
 COMMENT ON COLUMN memseries.workers.state IS 'what it is doing';
 COMMENT ON COLUMN memseries.workers.since IS 'since when';
+COMMENT ON COLUMN memseries.workers.seen IS 'its last sign of life: each second from the guard, each round from the keeper';
 COMMENT ON COLUMN memseries.workers.last_run IS 'when it last finished a round';
 COMMENT ON COLUMN memseries.workers.rounds IS 'rounds finished since the server started';
 COMMENT ON COLUMN memseries.workers.last_error IS 'the last thing that went wrong';

@@ -464,6 +464,7 @@ typedef struct WorkerInfo
 	char		state[sizeof(((MsWorker *) 0)->state)];
 	char		last_error[MS_WORKER_TEXT];
 	TimestampTz state_since;
+	TimestampTz seen;
 	TimestampTz last_run;
 	TimestampTz last_error_at;
 	uint64		rounds;
@@ -479,6 +480,7 @@ copy_worker(MsWorker *worker, WorkerInfo *info)
 	memcpy(info->state, worker->state, sizeof(info->state));
 	memcpy(info->last_error, worker->last_error, sizeof(info->last_error));
 	info->state_since = worker->state_since;
+	info->seen = worker->seen;
 	info->last_run = worker->last_run;
 	info->last_error_at = worker->last_error_at;
 	info->rounds = worker->rounds;
@@ -510,8 +512,8 @@ ms_get_workers(PG_FUNCTION_ARGS)
 	for (int w = 0; w < MS_NUM_WORKERS; w++)
 	{
 		WorkerInfo	info;
-		Datum		values[11] = {0};
-		bool		nulls[11] = {false};
+		Datum		values[12] = {0};
+		bool		nulls[12] = {false};
 		int			i = 0;
 
 		copy_worker(&ms_store->workers[w], &info);
@@ -521,6 +523,8 @@ ms_get_workers(PG_FUNCTION_ARGS)
 		values[i++] = CStringGetTextDatum(info.pid == 0 ? "not running" : info.state);
 		nulls[i] = info.state_since == 0;
 		values[i++] = TimestampTzGetDatum(info.state_since);
+		nulls[i] = info.seen == 0;
+		values[i++] = TimestampTzGetDatum(info.seen);
 		nulls[i] = info.last_run == 0;
 		values[i++] = TimestampTzGetDatum(info.last_run);
 		values[i++] = Int64GetDatum(info.rounds);

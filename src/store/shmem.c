@@ -321,7 +321,7 @@ ms_worker_attach(MsWorkerKind kind)
 	worker->pid = MyProcPid;
 	worker->latch = MyLatch;
 	strlcpy(worker->state, "starting", sizeof(worker->state));
-	worker->state_since = now;
+	worker->state_since = worker->seen = now;
 	worker->done = worker->total = 0;
 	SpinLockRelease(&worker->mutex);
 }
@@ -339,6 +339,7 @@ ms_worker_report(MsWorkerKind kind, const char *state, uint64 done, uint64 total
 		strlcpy(worker->state, state, sizeof(worker->state));
 		worker->state_since = now;
 	}
+	worker->seen = now;
 	worker->done = done;
 	worker->total = total;
 	SpinLockRelease(&worker->mutex);
@@ -348,8 +349,10 @@ void
 ms_worker_progress(MsWorkerKind kind, uint64 done)
 {
 	MsWorker   *worker = &ms_store->workers[kind];
+	TimestampTz now = GetCurrentTimestamp();
 
 	SpinLockAcquire(&worker->mutex);
+	worker->seen = now;
 	worker->done = done;
 	SpinLockRelease(&worker->mutex);
 }
@@ -403,4 +406,21 @@ ms_worker_is_running(MsWorkerKind kind)
 	pid = worker->pid;
 	SpinLockRelease(&worker->mutex);
 	return pid != 0;
+}
+
+/* See shmem.h. */
+pid_t
+ms_worker_is_silent(MsWorkerKind kind, int ms, char *state)
+{
+	MsWorker   *worker = &ms_store->workers[kind];
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz seen;
+	pid_t		pid;
+
+	SpinLockAcquire(&worker->mutex);
+	pid = worker->pid;
+	seen = worker->seen;
+	strlcpy(state, worker->state, MS_WORKER_TEXT);
+	SpinLockRelease(&worker->mutex);
+	return TimestampDifferenceExceeds(seen, now, ms) ? pid : 0;
 }

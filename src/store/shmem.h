@@ -90,6 +90,7 @@ typedef struct MsWorker
 	Latch	   *latch;			/* to wake it; NULL if not running */
 	char		state[64];		/* what it is doing now, e.g. "idle" */
 	TimestampTz state_since;
+	TimestampTz seen;			/* its last sign of life; 0: none */
 	TimestampTz last_run;		/* end of its last round; 0: none */
 	TimestampTz last_error_at;	/* 0: none */
 	char		last_error[MS_WORKER_TEXT];
@@ -169,5 +170,11 @@ extern void ms_worker_round(MsWorkerKind kind);
 extern void ms_worker_error(MsWorkerKind kind, const char *message);
 extern void ms_worker_wake(MsWorkerKind kind);
 extern bool ms_worker_is_running(MsWorkerKind kind);
+
+/*
+ * Its pid if it runs, but has given no sign of life for so long, else 0; state, of MS_WORKER_TEXT bytes, is then what it was
+ * doing.
+ */
+extern pid_t ms_worker_is_silent(MsWorkerKind kind, int ms, char *state);
 
 #endif							/* MS_SHMEM_H */

@@ -18,6 +18,8 @@
  * memory comes back after that.  And at the end of each round it gives some of
  * the memory that has become free back to the operating system.
  *
+ * It tells the log of a guard that hangs.
+ *
  * It holds table->maintain of one table at a time, for a limited amount of
  * work, so that whoever waits for it gets it soon; in between it listens to signals.
  * It runs no transactions.
@@ -52,6 +54,8 @@
 #define SERIES_SWEEP_MS		300000	/* for series left without samples by
 									 * deletes */
 #define ERROR_SLEEP_MS		1000
+#define GUARD_SILENT_MS		10000	/* ten times what it needs at most, unless a
+									 * disk is slow */
 
 int			ms_keeper_naptime_ms = 1000;
 
@@ -61,6 +65,7 @@ static TimestampTz next_boundary = 0;	/* of any window seen in this round */
 static TimestampTz storage_sweep_at = 0;
 static TimestampTz series_sweep_at = 0;
 static bool sweep_series = false;	/* in all tables, in this round */
+static bool guard_is_silent = false;	/* and the log has been told */
 static bool full = false;		/* did something wait for memory in this
 								 * round? */
 
@@ -199,6 +204,22 @@ sleep_ms(void)
 	return ms;
 }
 
+/* A guard that hangs holds up checkpoints, and cannot say so itself. */
+static void
+watch_guard(void)
+{
+	char		state[MS_WORKER_TEXT];
+	pid_t		pid = ms_worker_is_silent(MS_GUARD, GUARD_SILENT_MS, state);
+
+	if (pid != 0 && !guard_is_silent)
+		ereport(WARNING,
+				(errmsg("the memseries guard (PID %d) has given no sign of life for %d seconds",
+						(int) pid, GUARD_SILENT_MS / 1000),
+				 errdetail("What it did last: %s. Checkpoints, and the stop of the server, wait for it.",
+						   state)));
+	guard_is_silent = pid != 0;
+}
+
 static void
 run_once(void)
 {
@@ -207,6 +228,7 @@ run_once(void)
 	ms_worker_reload();
 	if (ShutdownRequestPending)
 		proc_exit(1);
+	watch_guard();
 	if (pg_atomic_read_u32(&ms_store->state) == MS_STORE_LOADED ||
 		pg_atomic_read_u32(&ms_store->state) == MS_STORE_READY)
 		run_round();

@@ -72,6 +72,11 @@ ok(is_running($checkpoint), 'a checkpoint waits for a guard that hangs');
 rows(3, 1000);
 is(sql('SELECT count(*) FROM t'), 3000, 'all else goes on');
 is(guard("pid || ' ' || state || ' ' || (since < now() - interval '0.4 s')"), "$pid idle true", 'what it did last, and since when');
+my $seen = guard('seen');
+my $from = -s $node->logfile;
+$node->wait_for_log(qr/keeper WARNING:  the memseries guard \(PID $pid\) has given no sign of life for 10 seconds\n.*DETAIL:  What it did last: idle\./, $from);
+pass('the log is told');
+is(guard('seen'), $seen, 'when it was last heard of');
 is(sql("SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'checkpointer'"), 'CheckpointDelayComplete', 'the checkpointer shows that it waits')
   if $node->pg_version >= 17;
 crash_and_compare('a crash meanwhile');
@@ -85,6 +90,7 @@ ok(is_running($checkpoint), 'again');
 kill('CONT', $pid);
 $checkpoint->finish;
 is($checkpoint->result(0), 0, 'it completes when the guard goes on');
+isnt(guard('seen'), $seen, 'which shows');
 crash_and_compare('and covers what was written');
 
 # ---- it is asked to stop ----
