@@ -54,8 +54,8 @@ typedef enum MsStoreState
 	MS_STORE_RESTORING,			/* the guard is reading snapshot files */
 	MS_STORE_LOADED,			/* reads are allowed; writers wait for a guard */
 	MS_STORE_READY,				/* the gate is open: writes are allowed too */
-	MS_STORE_CLOSED				/* shutting down: the gate is closed, writes are
-								 * refused, reads still work */
+	MS_STORE_CLOSED				/* shutting down: the gate is closed, writes
+								 * are refused, reads still work */
 } MsStoreState;
 
 /*
@@ -117,12 +117,15 @@ typedef struct MsStore
 	pg_atomic_uint64 snap_round;	/* last number given to a round of
 									 * snapshots, or found in a file */
 	pg_atomic_uint32 promotion; /* MsPromotion */
-	pg_atomic_uint32 checkpointing; /* a checkpoint has said that it began, and
-									 * not yet that it ended */
+	pg_atomic_uint32 checkpointing; /* a checkpoint has said that it began,
+									 * and not yet that it ended */
 
 	ConditionVariable state_cv;
 
-	/* A snapshot on demand: requested by raising snap_requested, then waking the guard. */
+	/*
+	 * A snapshot on demand: requested by raising snap_requested, then waking
+	 * the guard.
+	 */
 	pg_atomic_uint64 snap_requested;
 	pg_atomic_uint64 snap_done; /* all requests up to this were served... */
 	pg_atomic_uint64 snap_failed;	/* ...and the last failed one */

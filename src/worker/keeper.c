@@ -54,8 +54,8 @@
 #define SERIES_SWEEP_MS		300000	/* for series left without samples by
 									 * deletes */
 #define ERROR_SLEEP_MS		1000
-#define GUARD_SILENT_MS		10000	/* ten times what it needs at most, unless a
-									 * disk is slow */
+#define GUARD_SILENT_MS		10000	/* ten times what it needs at most, unless
+									 * a disk is slow */
 
 int			ms_keeper_naptime_ms = 1000;
 
