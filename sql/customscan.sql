@@ -77,6 +77,8 @@ SELECT explain_analyze($$SELECT * FROM cpu WHERE host = 'web9' AND ts >= '2024-0
 EXPLAIN (COSTS OFF) SELECT * FROM cpu WHERE host = 'web1' OR usage > 5;
 -- a volatile one
 EXPLAIN (COSTS OFF) SELECT * FROM cpu WHERE host = 'web1' AND length(region) > random() - 1;
+-- one deeper down
+SELECT line FROM explain($$SELECT * FROM cpu WHERE (SELECT (SELECT random() + length(host) * 0)) < 0.5$$) line WHERE line ~ 'Series';
 -- a time that is no bound
 EXPLAIN (COSTS OFF) SELECT * FROM cpu WHERE ts <> '2024-03-01' AND ts IN ('2024-03-01', '2024-03-02') AND ts > ts - '1 s'::interval;
 -- one without a column
@@ -273,6 +275,20 @@ RESET enable_seqscan;
 -- An empty table.
 CREATE TABLE empty (ts timestamptz NOT NULL, host text, v float8) USING memseries;
 SELECT explain_analyze($$SELECT * FROM empty WHERE host = 'web1'$$);
+
+-- Collations that disagree are an error only where there is something to compare.
+CREATE TABLE collated (ts timestamptz NOT NULL, a text COLLATE "C", b text COLLATE "POSIX", v float8) USING memseries;
+SELECT * FROM collated WHERE a = b;
+INSERT INTO collated VALUES (now(), 'x', 'x', 1);
+SELECT * FROM collated WHERE a = b;
+DROP TABLE collated;
+
+-- A list of many values.
+CREATE TABLE many (ts timestamptz NOT NULL, host int, v float8) USING memseries;
+INSERT INTO many SELECT now(), i, i FROM generate_series(1, 100) i;
+SELECT count(*), sum(v) FROM many WHERE host IN (99, 7, 7, 1, 100, NULL, 50, 3, 77, 1000, -1, 2);
+SELECT count(*) FROM many WHERE host = ANY ('{}');
+DROP TABLE many;
 
 DROP FUNCTION telltale;
 DROP FUNCTION explain_json;

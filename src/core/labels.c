@@ -363,9 +363,29 @@ ms_series_find_code(const MsArena *a, const MsSeriesTable *st,
 	return ms_dict_find(a, &st->dict, label);
 }
 
+/* Is a code among others, which ascend? */
+static bool
+is_one_of(uint32 code, const uint32 *codes, int n)
+{
+	int			low = 0;
+
+	while (low < n)
+	{
+		int			middle = low + (n - low) / 2;
+
+		if (codes[middle] == code)
+			return true;
+		if (codes[middle] < code)
+			low = middle + 1;
+		else
+			n = middle;
+	}
+	return false;
+}
+
 /*
- * Leaves of n series those that are there and have one of the codes at a
- * place, or were added with fewer labels; returns how many.
+ * Leaves of n series those that are there and have one of the codes (ascending)
+ * at a place, or were added with fewer labels; returns how many.
  *
  * Needs the table's lock (shared).
  */
@@ -387,9 +407,7 @@ ms_series_pick(const MsArena *a, const MsSeriesTable *st, uint32 *sids,
 		{
 			uint32		code = get_code(st, t, place);
 
-			has = code == MS_CODE_MISSING;
-			for (int k = 0; k < ncodes && !has; k++)
-				has = codes[k] == code;
+			has = code == MS_CODE_MISSING || is_one_of(code, codes, ncodes);
 		}
 		if (has)
 			sids[left++] = sids[i];

@@ -61,7 +61,7 @@ ms_plan_rel(Oid relid, bool with_stats, MsPlanRel *out)
 	table_close(rel, NoLock);
 }
 
-/* Does the expression contain a sub-plan whose query has volatile functions? */
+/* Does the expression contain a sub-plan whose query, or one inside it, has volatile functions? */
 static bool
 has_volatile_subplan(Node *node, PlannerInfo *root)
 {
@@ -72,7 +72,9 @@ has_volatile_subplan(Node *node, PlannerInfo *root)
 		int			id = ((SubPlan *) node)->plan_id;
 		PlannerInfo *subroot = (PlannerInfo *) list_nth(root->glob->subroots, id - 1);
 
-		if (contain_volatile_functions((Node *) subroot->parse))
+		if (contain_volatile_functions((Node *) subroot->parse) ||
+			query_tree_walker(subroot->parse, has_volatile_subplan, root, 0) ||
+			has_volatile_subplan((Node *) subroot->init_plans, root))
 			return true;
 	}
 	return expression_tree_walker(node, has_volatile_subplan, root);

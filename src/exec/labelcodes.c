@@ -23,6 +23,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
@@ -43,7 +44,7 @@ typedef struct CodeCondition
 	ExprState  *value;
 	bool		is_array;
 	Oid			type;			/* of a value */
-	uint32	   *codes;			/* of this scan */
+	uint32	   *codes;			/* of this scan, ascending */
 	int			ncodes;
 } CodeCondition;
 
@@ -66,7 +67,7 @@ compares_bytes(Oid funcid, Oid collation)
 	switch (funcid)
 	{
 		case F_TEXTEQ:
-			return get_collation_isdeterministic(collation);
+			return OidIsValid(collation) && get_collation_isdeterministic(collation);
 		case F_INT2EQ:
 		case F_INT4EQ:
 		case F_INT8EQ:
@@ -192,6 +193,15 @@ condition_values(const CodeCondition *cond, ExprContext *econtext, Datum **value
 	return n;
 }
 
+static int
+compare_codes(const void *a, const void *b)
+{
+	uint32		x = *(const uint32 *) a;
+	uint32		y = *(const uint32 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
 /* Looks a condition's values up in the dictionary. */
 static void
 find_codes(MsScanState *state, CodeCondition *cond, MemoryContext cxt)
@@ -221,6 +231,7 @@ find_codes(MsScanState *state, CodeCondition *cond, MemoryContext cxt)
 			cond->codes[cond->ncodes++] = code;
 	}
 	ms_unlock(table->lock);
+	qsort(cond->codes, cond->ncodes, sizeof(uint32), compare_codes);
 	MemoryContextSwitchTo(old);
 }
 
@@ -236,6 +247,7 @@ find_series(MsScanState *state, MsLabelCodes *codes)
 		uint32	   *found = codes->sids + codes->nsids;
 		uint32		n = to - from;
 
+		CHECK_FOR_INTERRUPTS();
 		for (uint32 i = 0; i < n; i++)
 			found[i] = from + i;
 		ms_lock_shared(table->lock, MS_RANK_TABLE);
