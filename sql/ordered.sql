@@ -52,3 +52,20 @@ SELECT ts, host, v FROM ordered ORDER BY ts DESC LIMIT 1;
 ROLLBACK;
 SELECT ts, host, v FROM ordered ORDER BY ts DESC LIMIT 1;
 DROP TABLE ordered;
+
+-- A slice that takes too much memory is read again as shorter ones
+CREATE TABLE ordered (ts timestamptz NOT NULL, host int, v float8) USING memseries;
+SELECT (memseries.configure('ordered', chunk_interval => '4 hours', retain => NULL)).retain;
+INSERT INTO ordered SELECT timestamptz '2024-05-01 00:00+00' + i * interval '100 ms', h, i FROM generate_series(0, 999) i, generate_series(1, 200) h;
+INSERT INTO ordered VALUES ('2024-06-01 00:00+00', 1, 0);
+ANALYZE ordered;
+SET work_mem = '64kB';
+BEGIN;
+DECLARE newest CURSOR FOR SELECT ts, v FROM ordered ORDER BY ts DESC LIMIT 3;
+FETCH ALL FROM newest;
+SELECT sum(total_bytes) < 5000000 AS is_small FROM pg_backend_memory_contexts WHERE name = 'memseries sorted scan';
+COMMIT;
+SELECT count(*), count(*) FILTER (WHERE ts < before) AS disorder FROM (SELECT ts, lag(ts) OVER (ORDER BY ts) AS before FROM ordered) x;
+SELECT count(*), count(*) FILTER (WHERE ts > before) AS disorder FROM (SELECT ts, lag(ts) OVER (ORDER BY ts DESC) AS before FROM ordered) x;
+RESET work_mem;
+DROP TABLE ordered;

@@ -10,7 +10,8 @@
  * what it got, hands it out, and goes on to the next slice if it is asked to.
  * The first slice is short; slices get longer while they bring few rows, and
  * shorter when they bring many, so that a LIMIT reads little and a full scan
- * does not take many more steps than there are windows.  What a slice without
+ * does not take many more steps than there are windows.  A slice that outgrows
+ * work_mem is given up for a shorter one.  What a slice without
  * rows tells of where the rows are is used to leap over the gap (the newest
  * window mostly ends in the future).  A single series has
  * that order by itself, and is gone through row by row.
@@ -286,26 +287,53 @@ leap(MsSorted *sorted)
 		sorted->lo = Max(sorted->lo, edge);
 }
 
-/* Reads and sorts the next slice; false if all times were read. */
+/* Do the rows of the slice take more memory than allowed? */
 static bool
-next_slice(MsScanState *state, MsSorted *sorted)
+is_too_large(const MsScanState *state, const MsSorted *sorted)
 {
-	int64		lo = sorted->lo;
-	int64		hi = sorted->hi;
+	Size		row = sizeof(SortedRow) + state->ncolumns * (sizeof(double) + sizeof(bool));
 
-	if (lo >= hi)
-		return false;
-	if (sorted->backward && hi - lo > sorted->width)
-		lo = hi - sorted->width;
-	else if (!sorted->backward && hi - lo > sorted->width)
-		hi = lo + sorted->width;
+	return sorted->nrows > MANY_ROWS && sorted->nrows * row > work_mem * (Size) 1024;
+}
 
+/* Reads a slice of all series; false if it is too large, and could be shorter. */
+static bool
+read_series(MsScanState *state, MsSorted *sorted, int64 lo, int64 hi)
+{
 	sorted->nrows = sorted->next = 0;
 	ms_cursor_set_range(state->cursor, lo, hi);
 	for (uint32 i = 0; i < sorted->nseries; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		read_slice(state, sorted, i, lo, hi);
+		if (hi - lo > 1 && is_too_large(state, sorted))
+		{
+			/* what the series said of beyond the slice holds no more */
+			for (uint32 k = 0; k <= i; k++)
+				sorted->series[k].bound = sorted->backward ? PG_INT64_MAX : PG_INT64_MIN;
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Reads and sorts the next slice; false if all times were read. */
+static bool
+next_slice(MsScanState *state, MsSorted *sorted)
+{
+	int64		lo;
+	int64		hi;
+
+	if (sorted->lo >= sorted->hi)
+		return false;
+	for (;;)
+	{
+		sorted->width = Min(sorted->width, sorted->hi - sorted->lo);
+		lo = sorted->backward ? sorted->hi - sorted->width : sorted->lo;
+		hi = sorted->backward ? sorted->hi : sorted->lo + sorted->width;
+		if (read_series(state, sorted, lo, hi))
+			break;
+		sorted->width = Max(sorted->width / 8, 1);
 	}
 	if (sorted->nrows > 1)
 	{
@@ -321,10 +349,10 @@ next_slice(MsScanState *state, MsSorted *sorted)
 		sorted->lo = hi;
 	if (sorted->nrows == 0)
 		leap(sorted);
-	if (sorted->nrows < FEW_ROWS && sorted->width < PG_INT64_MAX / 4)
+	if (sorted->nrows < FEW_ROWS)
 		sorted->width *= 2;
 	else if (sorted->nrows > MANY_ROWS)
-		sorted->width = Max(sorted->width / 2, MIN_SLICE);
+		sorted->width = Max(sorted->width / 2, Min(sorted->width, MIN_SLICE));
 	return true;
 }
 
