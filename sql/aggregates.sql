@@ -256,6 +256,27 @@ SELECT host, count(*) FROM agg_cpu WHERE telltale(host) AND ts < '2024-03-01 00:
 EXPLAIN (COSTS OFF) SELECT host, count(*) FROM agg_cpu WHERE usage > 3 GROUP BY host;
 RESET ROLE;
 
+ALTER TABLE agg_cpu DISABLE ROW LEVEL SECURITY;
+-- Few groups in a slice make the next one longer, however short the buckets are.
+SELECT explain_analyze('SELECT ts, sum(usage) FROM agg_cpu GROUP BY ts ORDER BY ts LIMIT 10');
+SELECT explain_analyze('SELECT ts, sum(usage) FROM agg_cpu GROUP BY ts ORDER BY ts DESC LIMIT 10');
+SELECT same_as_above('SELECT ts, sum(usage) FROM agg_cpu GROUP BY ts ORDER BY ts DESC LIMIT 10');
+-- Many make it shorter.
+SET work_mem = '64kB';
+SELECT same_as_above($$SELECT host, date_trunc('minute', ts) AS m, sum(usage) FROM agg_cpu GROUP BY 1, 2 HAVING sum(usage) < 50 ORDER BY m DESC, host LIMIT 20$$);
+SELECT same_as_above($$SELECT host, date_trunc('minute', ts) AS m, sum(usage) FROM agg_cpu GROUP BY 1, 2 HAVING sum(usage) > 570 ORDER BY m, host LIMIT 20$$);
+RESET work_mem;
+-- A key that can have one value only, and no row.
+SET max_parallel_workers_per_gather = 2;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SELECT region, count(*), stddev(usage) FROM agg_cpu WHERE region = 'eu' AND sqrt(usage) + sin(usage) + cos(usage) < -10 GROUP BY region;
+RESET max_parallel_workers_per_gather;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET min_parallel_table_scan_size;
+
 DROP TABLE agg_cpu, agg_few, agg_odd;
 DROP ROLE agg_reader;
 DROP FUNCTION telltale, same_as_above, explain_analyze;

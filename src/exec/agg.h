@@ -242,16 +242,23 @@ typedef struct MsInterval
 								 * yet */
 } MsInterval;
 
+/* Intervals, ascending. */
+typedef struct MsIntervals
+{
+	int			n;
+	int			cap;
+	MsInterval *at;
+} MsIntervals;
+
 typedef struct MsBuckets
 {
 	int			nfns;
 	MsBucketFn *fns;
 	ExprState **exprs;			/* of the functions */
 	const struct pg_tz **zones; /* NULL: does not depend on one */
-	int			n;				/* intervals, ascending and disjoint */
-	int			cap;
-	MsInterval *intervals;
-	int			last;			/* the one found last */
+	MsIntervals known;			/* all intervals here... */
+	MsIntervals fresh;			/* ...and there are disjoint */
+	int			last;			/* the known one found last */
 } MsBuckets;
 
 extern void ms_buckets_init(MsAggState *state, List *fns);
@@ -461,7 +468,8 @@ struct MsAggState
 	int			next_lg;
 	int64		slice_hi;		/* TIMES: what is above was handed out */
 	int64		slice_lo;		/* ascending: what is below was */
-	int64		slice_buckets;
+	int64		first_buckets;	/* of a first slice... */
+	int64		slice_buckets;	/* ...and of the next one */
 	int64		seen_below;		/* the latest time seen below the slice */
 	bool		seen_pieces;	/* rows not yet folded were */
 	int64		range_lo;		/* of the query */

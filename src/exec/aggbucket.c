@@ -18,6 +18,9 @@
  * such a change.  An interval may be shorter than its bucket, then; buckets are
  * told apart by their value, not by their interval (agggroup.c).
  *
+ * Series of other times put intervals between those known.  They are gathered,
+ * and put in many at a time.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -29,6 +32,7 @@
 #include "exec/agg.h"
 
 #define NO_CHANGE	PG_INT64_MAX
+#define MAX_FRESH	1024
 
 /* Compiles the functions, and looks their time zones up. */
 void
@@ -51,15 +55,18 @@ ms_buckets_init(MsAggState *state, List *fns)
 		if (fn->zoned)
 			buckets->zones[i] = fn->zone ? pg_tzset(fn->zone) : session_timezone;
 	}
-	buckets->cap = 64;
-	buckets->intervals = palloc(sizeof(MsInterval) * buckets->cap);
+	buckets->known.cap = 64;
+	buckets->known.at = palloc(sizeof(MsInterval) * buckets->known.cap);
+	buckets->fresh.cap = MAX_FRESH;
+	buckets->fresh.at = palloc(sizeof(MsInterval) * buckets->fresh.cap);
 }
 
 /* Forgets what was found: the keys, and perhaps the functions, have changed. */
 void
 ms_buckets_reset(MsAggState *state)
 {
-	state->buckets.n = 0;
+	state->buckets.known.n = 0;
+	state->buckets.fresh.n = 0;
 	state->buckets.last = 0;
 }
 
@@ -144,34 +151,68 @@ find_end(MsAggState *state, int fn, int64 t, int64 value)
 	return search_edge(state, fn, t, end - 1, value, true);
 }
 
-/* Puts an interval at its place. */
-static MsInterval *
-insert_interval(MsBuckets *buckets, int place, int64 start, int64 end)
+/* The first interval that ends after t. */
+static int
+search(const MsIntervals *intervals, int64 t)
 {
-	MsInterval *interval;
+	int			low = 0;
+	int			high = intervals->n;
 
-	if (buckets->n == buckets->cap)
+	while (low < high)
 	{
-		buckets->cap *= 2;
-		buckets->intervals = repalloc_huge(buckets->intervals,
-										   sizeof(MsInterval) * (Size) buckets->cap);
+		int			middle = low + (high - low) / 2;
+
+		if (intervals->at[middle].end > t)
+			high = middle;
+		else
+			low = middle + 1;
 	}
-	interval = &buckets->intervals[place];
-	memmove(interval + 1, interval, sizeof(MsInterval) * (buckets->n - place));
-	buckets->n++;
-	interval->start = start;
-	interval->end = end;
-	interval->key = -1;
-	return interval;
+	return low;
 }
 
-/* An interval around t, between its neighbours. */
+static inline bool
+is_in(const MsIntervals *intervals, int place, int64 t)
+{
+	return place < intervals->n && intervals->at[place].start <= t && t < intervals->at[place].end;
+}
+
+/* Cuts [start, end), in which no interval begins or ends at `t`, to what lies between those at `place` and before. */
+static void
+cut(const MsIntervals *intervals, int place, int64 *start, int64 *end)
+{
+	if (place > 0)
+		*start = Max(*start, intervals->at[place - 1].end);
+	if (place < intervals->n)
+		*end = Min(*end, intervals->at[place].start);
+}
+
+/* Puts the fresh intervals among those known. */
+static void
+merge_fresh(MsBuckets *buckets)
+{
+	MsIntervals *known = &buckets->known;
+	MsIntervals *fresh = &buckets->fresh;
+	int			i = known->n;
+
+	while (known->cap - known->n < fresh->n)
+	{
+		known->cap *= 2;
+		known->at = repalloc_huge(known->at, sizeof(MsInterval) * (Size) known->cap);
+	}
+	known->n += fresh->n;
+	for (int to = known->n; fresh->n > 0;)
+		known->at[--to] = i > 0 && known->at[i - 1].start > fresh->at[fresh->n - 1].start ?
+			known->at[--i] : fresh->at[--fresh->n];
+}
+
+/* An interval around t, between its neighbours, of which these are the ones above. */
 static MsInterval *
-find_interval(MsAggState *state, int place, int64 t)
+find_interval(MsAggState *state, int known, int fresh, int64 t)
 {
 	MsBuckets  *buckets = &state->buckets;
 	int64		start = PG_INT64_MIN;
 	int64		end = PG_INT64_MAX;
+	MsInterval *interval;
 
 	for (int i = 0; i < buckets->nfns; i++)
 	{
@@ -188,11 +229,20 @@ find_interval(MsAggState *state, int place, int64 t)
 			end = Min(end, find_end(state, i, t, value));
 		}
 	}
-	if (place > 0)
-		start = Max(start, buckets->intervals[place - 1].end);
-	if (place < buckets->n)
-		end = Min(end, buckets->intervals[place].start);
-	return insert_interval(buckets, place, start, end);
+	cut(&buckets->known, known, &start, &end);
+	cut(&buckets->fresh, fresh, &start, &end);
+	if (buckets->fresh.n == MAX_FRESH)
+	{
+		merge_fresh(buckets);
+		fresh = 0;
+	}
+	interval = &buckets->fresh.at[fresh];
+	memmove(interval + 1, interval, sizeof(MsInterval) * (buckets->fresh.n - fresh));
+	buckets->fresh.n++;
+	interval->start = start;
+	interval->end = end;
+	interval->key = -1;
+	return interval;
 }
 
 /*
@@ -203,54 +253,43 @@ MsInterval *
 ms_bucket_of(MsAggState *state, int64 t)
 {
 	MsBuckets  *buckets = &state->buckets;
-	int			low = 0;
-	int			high = buckets->n;
+	MsIntervals *known = &buckets->known;
+	MsIntervals *fresh = &buckets->fresh;
+	int			place;
 
-	for (int i = buckets->last; i < Min(buckets->last + 2, buckets->n); i++)
+	for (place = buckets->last; place < buckets->last + 2; place++)
 	{
-		if (buckets->intervals[i].start <= t && t < buckets->intervals[i].end)
+		if (is_in(known, place, t))
 		{
-			buckets->last = i;
-			return &buckets->intervals[i];
+			buckets->last = place;
+			return &known->at[place];
 		}
 	}
-
-	/* the first that ends after t */
-	while (low < high)
-	{
-		int			middle = low + (high - low) / 2;
-
-		if (buckets->intervals[middle].end > t)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	buckets->last = low;
-	if (low < buckets->n && buckets->intervals[low].start <= t)
-		return &buckets->intervals[low];
-	return find_interval(state, low, t);
+	buckets->last = search(known, t);
+	if (is_in(known, buckets->last, t))
+		return &known->at[buckets->last];
+	place = search(fresh, t);
+	if (is_in(fresh, place, t))
+		return &fresh->at[place];
+	return find_interval(state, buckets->last, place, t);
 }
 
 /* Are two times known to be in one interval, or is there but one?  Calls nothing. */
 bool
 ms_bucket_known(const MsBuckets *buckets, int64 first, int64 last)
 {
-	int			low = 0;
-	int			high = buckets->n;
+	const MsIntervals *found[] = {&buckets->known, &buckets->fresh};
 
 	if (buckets->nfns == 0)
 		return true;
-	while (low < high)
+	for (int i = 0; i < 2; i++)
 	{
-		int			middle = low + (high - low) / 2;
+		int			place = search(found[i], first);
 
-		if (buckets->intervals[middle].end > first)
-			high = middle;
-		else
-			low = middle + 1;
+		if (is_in(found[i], place, first))
+			return last < found[i]->at[place].end;
 	}
-	return low < buckets->n && buckets->intervals[low].start <= first &&
-		last < buckets->intervals[low].end;
+	return false;
 }
 
 /*

@@ -35,7 +35,7 @@ typedef struct GroupEntry
 #define SH_ELEMENT_TYPE GroupEntry
 #define SH_KEY_TYPE uint64
 #define SH_KEY key
-#define SH_HASH_KEY(tb, key) murmurhash32((uint32) ((key) >> 32) * 31 + (uint32) (key))
+#define SH_HASH_KEY(tb, key) murmurhash32((uint32) ((key) >> 32) * 0x9e3779b1 + (uint32) (key))
 #define SH_EQUAL(tb, a, b) ((a) == (b))
 #define SH_SCOPE static inline
 #define SH_DECLARE
@@ -226,7 +226,7 @@ ms_groups_reset(MsAggState *state)
 Size
 ms_groups_memory(MsAggState *state)
 {
-	return (Size) state->ngroups * (state->group_size + 2 * sizeof(GroupEntry));
+	return MemoryContextMemAllocated(state->group_cxt, false);
 }
 
 static int

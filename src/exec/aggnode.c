@@ -40,7 +40,8 @@
 
 #include "exec/agg.h"
 
-#define MOST_SLICE_BUCKETS	4096
+#define FIRST_SLICES	1024	/* the first slice is at least this part of a
+								 * window */
 
 bool		ms_enable_aggregates = true;
 bool		ms_enable_summaries = true;
@@ -393,53 +394,53 @@ static void
 start_slices(MsAggState *state)
 {
 	MsTableStats stats;
+	int64		window;
 
 	ms_table_stats(state->scan.desc->table, &stats);
 	state->slice_lo = Max(state->range_lo, stats.tmin);
 	state->slice_hi = Min(state->range_hi, stats.tmax);
-	state->slice_buckets = Max(1, Min(state->limit_buckets, MOST_SLICE_BUCKETS));
+	window = (stats.tmax - stats.tmin) / Max(stats.windows, 1);
+	state->first_buckets = Max(state->limit_buckets,
+							   window / FIRST_SLICES / state->buckets.fns[0].length);
+	state->first_buckets = Max(state->first_buckets, 1);
+	state->slice_buckets = state->first_buckets;
 }
 
-/*
- * Sets the scan's range to the next slice; false if there is none.  What is left
- * is [slice_lo, slice_hi).
- */
+/* Sets the scan's range to the next slice of what is left, [slice_lo, slice_hi); false if that is nothing. */
 static bool
 next_slice(MsAggState *state)
 {
 	MsScanState *scan = &state->scan;
 	int64		length = state->buckets.fns[0].length;
+	int64		left = state->slice_hi - state->slice_lo;
+	int64		width;
+	int64		to;
 
-	if (state->slice_lo >= state->slice_hi)
+	if (left <= 0)
 		return false;
+	scan->lo = state->slice_lo;
+	scan->hi = state->slice_hi;
+	state->slice_buckets = Min(state->slice_buckets, left / length + 1);
+	width = state->slice_buckets > left / length ? left : state->slice_buckets * length;
 	if (state->order < 0)
 	{
-		int64		lo = ms_bucket_boundary(state, state->slice_hi - 1);
-
-		for (int64 i = 1; i < state->slice_buckets && lo > state->slice_lo; i++)
-			lo = ms_bucket_boundary(state, lo - 1);
-		scan->lo = Max(lo, state->slice_lo);
-		scan->hi = state->slice_hi;
+		/* the bucket that the range ends in is one of them */
+		to = scan->hi - 1 - (width - length);
+		if (width < left)
+			scan->lo = Max(scan->lo, ms_bucket_boundary(state, to));
 		state->slice_hi = scan->lo;
 	}
 	else
 	{
-		int64		to = state->slice_lo;
-		int64		hi = to;
-
-		while (hi <= state->slice_lo)
+		for (to = scan->lo + width; to < state->slice_hi; to += width)
 		{
-			if (__builtin_add_overflow(to, length * state->slice_buckets, &to) ||
-				to >= state->slice_hi)
-				hi = to = state->slice_hi;
-			else
-				hi = ms_bucket_boundary(state, to);
+			scan->hi = ms_bucket_boundary(state, to);
+			if (scan->hi > scan->lo)
+				break;
+			scan->hi = state->slice_hi;
 		}
-		scan->lo = state->slice_lo;
-		scan->hi = Min(hi, state->slice_hi);
 		state->slice_lo = scan->hi;
 	}
-	state->slice_buckets = Min(state->slice_buckets * 2, MOST_SLICE_BUCKETS);
 	ms_cursor_set_range(scan->cursor, scan->lo, scan->hi);
 	return true;
 }
@@ -481,31 +482,57 @@ sort_groups(MsAggState *state)
 		state->emit_order[i] = items[state->order < 0 ? n - 1 - i : i].group;
 }
 
+/* Reads a slice of all series; false if its groups take too much memory, and it could be shorter. */
+static bool
+read_slice(MsAggState *state)
+{
+	state->seen_below = PG_INT64_MIN;
+	state->seen_pieces = false;
+	for (int lg = 0; lg < state->label_keys.n; lg++)
+	{
+		read_label_group(state, lg);
+		if (state->slice_buckets > 1 && ms_groups_memory(state) > state->memory_limit)
+			return false;
+	}
+	return true;
+}
+
 static void
 gather_slice(MsAggState *state)
 {
+	int64		lo;
+	int64		hi;
+
 	if (!state->listed)
 	{
 		list_series(state);
 		start_slices(state);
 	}
+	lo = state->slice_lo;
+	hi = state->slice_hi;
+	ms_keys_reset(&state->time_keys);
+	ms_buckets_reset(state);
 	if (!next_slice(state))
-	{
 		state->finished = true;
-		return;
-	}
-	state->seen_below = PG_INT64_MIN;
-	state->seen_pieces = false;
-	for (int lg = 0; lg < state->label_keys.n; lg++)
-		read_label_group(state, lg);
-	sort_groups(state);
-
-	/* Nothing up here: go on where there was something. */
-	if (state->ngroups == 0 && state->order < 0 && !state->seen_pieces &&
-		state->seen_below != PG_INT64_MIN && state->seen_below + 1 < state->slice_hi)
+	else if (!read_slice(state))
 	{
+		ms_groups_reset(state);
+		state->slice_lo = lo;
+		state->slice_hi = hi;
+		state->slice_buckets = Max(state->slice_buckets / 8, 1);
+	}
+	else if (state->ngroups == 0 && state->order < 0 && !state->seen_pieces &&
+			 state->seen_below != PG_INT64_MIN && state->seen_below + 1 < state->slice_hi)
+	{
+		/* nothing up here: go on where there was something */
 		state->slice_hi = state->seen_below + 1;
-		state->slice_buckets = Max(1, Min(state->limit_buckets, MOST_SLICE_BUCKETS));
+		state->slice_buckets = state->first_buckets;
+	}
+	else
+	{
+		sort_groups(state);
+		if (ms_groups_memory(state) < state->memory_limit / 4)
+			state->slice_buckets *= 2;
 	}
 }
 

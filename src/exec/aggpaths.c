@@ -316,7 +316,7 @@ fits_memory(const Grouping *g)
 
 /*
  * The cost of reading and adding up, shared by `divisor` processes, where a plain
- * scan of the relation would be `scan` (or NULL).
+ * scan of the relation by as many would be `scan`.
  */
 static Cost
 reading_cost(Grouping *g, const Path *scan, double divisor, double time_sel, double label_sel)
@@ -369,9 +369,7 @@ reading_cost(Grouping *g, const Path *scan, double divisor, double time_sel, dou
 	cost /= divisor;
 
 	/* It does less than a scan that makes rows of the same samples. */
-	if (scan != NULL)
-		cost = Min(cost, 0.9 * scan->total_cost);
-	return cost;
+	return Min(cost, 0.9 * scan->total_cost);
 }
 
 /* ---- paths ---- */
@@ -515,7 +513,7 @@ add_parallel_path(Grouping *g, RelOptInfo *grouped_rel, GroupPathExtraData *extr
 										 partial_rel->reltarget, NULL, &rows);
 	add_path(grouped_rel, (Path *)
 			 create_agg_path(root, grouped_rel, gather, grouped_rel->reltarget,
-							 group_clause != NIL ? AGG_HASHED : AGG_PLAIN,
+							 root->parse->groupClause != NIL ? AGG_HASHED : AGG_PLAIN,
 							 AGGSPLIT_FINAL_DESERIAL, group_clause, having,
 							 &extra->agg_final_costs, g->groups));
 }
@@ -531,6 +529,7 @@ add_paths(PlannerInfo *root, RelOptInfo *rel, RelOptInfo *grouped_rel, GroupPath
 	double		label_sel;
 	double		time_sel;
 	Cost		reading;
+	CustomPath *scan;
 	CustomPath *cpath;
 
 	if (!take_query(&g, root, rel, extra == NULL, true) ||
@@ -545,7 +544,8 @@ add_paths(PlannerInfo *root, RelOptInfo *rel, RelOptInfo *grouped_rel, GroupPath
 
 	if (extra != NULL)
 		add_parallel_path(&g, grouped_rel, extra, time_sel, label_sel, having);
-	reading = reading_cost(&g, rel->cheapest_total_path, 1, time_sel, label_sel);
+	scan = ms_make_scan_path(root, rel, &g.prel, MS_ORDER_SERIES);
+	reading = reading_cost(&g, &scan->path, 1, time_sel, label_sel);
 	if (extra != NULL)
 		add_ordered_path(&g, grouped_rel, reading, having);
 	if (!fits_memory(&g))
