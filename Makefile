@@ -4,13 +4,14 @@
 #                           outside the source (make -f .../Makefile)
 #   make demo               see it work
 #   make torture            kill servers at random moments, for some ten minutes
+#   make pressure           the long form of the tests of full memory: a million tiny transactions, many histories
 #   make check              every test;  check-unit, check-sql, ... one suite (scripts/check tells more)
 #
 # Targets of the second kind install what they need and must run on a machine without a server, where
 # including PGXS would fail; so they stand in their own half of this file.
 
 SCRIPTED = demo check check-unit check-fuzz check-sql check-pgtap check-isolation check-tap \
-	check-tsan check-valgrind check-matrix lint fuzz bench torture indent indent-check
+	check-tsan check-valgrind check-matrix lint fuzz bench torture pressure indent indent-check
 
 ifneq (,$(filter $(SCRIPTED),$(MAKECMDGOALS)))
 
@@ -47,6 +48,12 @@ fuzz:
 torture:
 	@$(top)/scripts/install-deps test
 	@TESTS=025_torture MEMSERIES_KILLS=$${MEMSERIES_KILLS:-300} $(top)/scripts/check tap
+
+# Likewise, some five minutes.
+pressure:
+	@$(top)/scripts/install-deps test
+	@TESTS="072_pressure 073_expiry" MEMSERIES_TINY=$${MEMSERIES_TINY:-1000000} \
+		MEMSERIES_HISTORIES=$${MEMSERIES_HISTORIES:-50} $(top)/scripts/check tap
 
 bench:
 	@$(top)/scripts/install-deps build
