@@ -297,3 +297,30 @@ DROP FUNCTION explain;
 DROP PROCEDURE wait_until_sealed;
 DROP TABLE cpu, few, empty;
 DROP ROLE customscan_reader;
+
+--
+-- With many series, a backend remembers which ones have a label's value, until one comes or goes.
+--
+CREATE TABLE cs_many (ts timestamptz NOT NULL, id int, name text, v float8) USING memseries;
+SELECT FROM memseries.configure('cs_many', retain => NULL);
+INSERT INTO cs_many SELECT '2024-03-01', i, CASE WHEN i % 7 > 0 THEN 'n' || i % 100 END, i FROM generate_series(1, 2000) i;
+CREATE FUNCTION cs_look() RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1 .. 3 LOOP
+		RETURN NEXT (SELECT concat_ws(' ', count(*), sum(v)) FROM cs_many WHERE id = 777);
+		RETURN NEXT (SELECT concat_ws(' ', count(*), sum(v)) FROM cs_many WHERE name IN ('n5', 'n6', 'n5', NULL, 'none'));
+		RETURN NEXT (SELECT concat_ws(' ', count(*), sum(v)) FROM cs_many WHERE name = 'n5' AND id IN (5, 205, 2005));
+		RETURN NEXT (SELECT concat_ws(' ', count(*), sum(v)) FROM cs_many WHERE name = 'none');
+	END LOOP;
+END $$;
+SELECT * FROM cs_look();
+INSERT INTO cs_many VALUES ('2024-03-01', 2005, 'n5', 1000000);
+SELECT * FROM cs_look();
+SELECT memseries.delete_samples('cs_many', NULL, NULL, 'id = 205');
+SELECT * FROM cs_look();
+ALTER TABLE cs_many ADD COLUMN kind text DEFAULT 'old';
+INSERT INTO cs_many VALUES ('2024-03-01 00:01', 777, 'n77', 1, 'new');
+SELECT kind, count(*) FROM cs_many WHERE kind IN ('old', 'new') AND id = 777 GROUP BY kind ORDER BY kind;
+SELECT * FROM cs_look();
+DROP FUNCTION cs_look;
+DROP TABLE cs_many;

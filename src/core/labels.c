@@ -290,6 +290,7 @@ ms_series_add(MsArena *a, MsGroup *g, MsSeriesTable *st,
 	t->generation++;
 	ms_hash_insert(a, &st->index, hash, sid);
 	st->count++;
+	st->changes++;
 	return sid;
 }
 
@@ -313,6 +314,7 @@ ms_series_release(MsArena *a, MsGroup *g, MsSeriesTable *st, uint32 sid)
 	t->codes[0] = st->free;
 	st->free = sid + 1;
 	st->count--;
+	st->changes++;
 }
 
 /* Is there a series with that id?  Needs the table's lock, shared. */
@@ -353,6 +355,24 @@ ms_series_codes(const MsArena *a, const MsSeriesTable *st, uint32 sid,
 	for (i = 0; i < Min(n, (uint32) max); i++)
 		out[i] = get_code(st, t, i);
 	return (int) n;
+}
+
+/*
+ * The codes at one place, which is below the width, of n series: MS_CODE_NULL if it is null or
+ * there is no such series, MS_CODE_MISSING if it was added with fewer labels.
+ *
+ * Needs the table's lock (shared).
+ */
+void
+ms_series_codes_at(const MsArena *a, const MsSeriesTable *st, uint32 place,
+				   uint32 from, uint32 n, uint32 *out)
+{
+	for (uint32 i = 0; i < n; i++)
+	{
+		const MsTuple *t = tuple_at(a, st, from + i);
+
+		out[i] = t != NULL && (t->generation & 1) ? get_code(st, t, place) : MS_CODE_NULL;
+	}
 }
 
 /* The code of a value that is not NULL, or 0 if no series has it. */
@@ -467,10 +487,12 @@ void
 ms_series_forget(MsArena *a, MsGroup *g, MsSeriesTable *st)
 {
 	uint32		since = st->since;
+	uint64		changes = st->changes;
 
 	Assert(st->count == 0);
 	ms_series_free(a, g, st);
 	st->since = since;
+	st->changes = changes + 1;
 }
 
 /*

@@ -38,6 +38,7 @@ typedef struct MsSeriesTable
 	uint32		limit;			/* ids ever given out */
 	uint32		free;			/* first id to use again, plus one; or 0 */
 	uint32		since;			/* even; no generation given so far is above */
+	uint64		changes;		/* how often a series came or went; never falls */
 } MsSeriesTable;
 
 /* Series held. */
@@ -80,6 +81,8 @@ extern uint32 ms_series_find_code(const MsArena *a, const MsSeriesTable *st,
 extern uint32 ms_series_pick(const MsArena *a, const MsSeriesTable *st,
 							 uint32 *sids, uint32 n, uint32 place,
 							 const uint32 *codes, int ncodes);
+extern void ms_series_codes_at(const MsArena *a, const MsSeriesTable *st,
+							   uint32 place, uint32 from, uint32 n, uint32 *out);
 extern int	ms_series_codes(const MsArena *a, const MsSeriesTable *st,
 							uint32 sid, uint32 *out, int max);
 extern void ms_label_of_code(const MsArena *a, const MsSeriesTable *st,

@@ -33,6 +33,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "exec/codeindex.h"
 #include "exec/scan.h"
 
 #define MAX_CONDITIONS	4
@@ -235,31 +236,72 @@ find_codes(MsScanState *state, CodeCondition *cond, MemoryContext cxt)
 	MemoryContextSwitchTo(old);
 }
 
-/* Takes from series number `from` on those that have the codes of all conditions. */
-static void
-find_series(MsScanState *state, MsLabelCodes *codes)
+/* Leaves of n series those that have the codes of all conditions.  Takes table->lock shared. */
+static uint32
+pick(MsScanState *state, MsLabelCodes *codes, uint32 *sids, uint32 n)
 {
 	MsTable    *table = state->desc->table;
 
+	ms_lock_shared(table->lock, MS_RANK_TABLE);
+	for (int i = 0; i < codes->nconditions; i++)
+	{
+		const CodeCondition *cond = &codes->conditions[i];
+
+		n = ms_series_pick(ms_store->arena, &table->series, sids, n,
+						   state->desc->cols[cond->att].ordinal, cond->codes, cond->ncodes);
+	}
+	ms_unlock(table->lock);
+	return n;
+}
+
+/* Finds the series by an index of one condition, the one that leaves the fewest; false: there is none. */
+static bool
+find_by_index(MsScanState *state, MsLabelCodes *codes)
+{
+	const CodeCondition *best = NULL;
+	uint32		fewest = 0;
+	uint32		n;
+
+	for (int i = 0; i < codes->nconditions; i++)
+	{
+		const CodeCondition *cond = &codes->conditions[i];
+		MsCodeIndex *index = ms_codeindex_get(state->desc->table, state->desc->cols[cond->att].ordinal);
+		uint32		count = index != NULL ? ms_codeindex_count(index, cond->codes, cond->ncodes) : 0;
+
+		if (index != NULL && (best == NULL || count < fewest))
+		{
+			best = cond;
+			fewest = count;
+			codes->sids = MemoryContextAllocHuge(codes->cxt, sizeof(uint32) * (Size) Max(count, 1));
+			codes->nsids = ms_codeindex_series(index, cond->codes, cond->ncodes, codes->sids);
+		}
+	}
+	if (best == NULL)
+		return false;
+
+	/* series that are new since the scan began are none of its business */
+	n = codes->nsids;
+	while (n > 0 && codes->sids[n - 1] >= state->limit)
+		n--;
+	codes->nsids = pick(state, codes, codes->sids, n);
+	return true;
+}
+
+/* Finds them by looking at all. */
+static void
+find_among_all(MsScanState *state, MsLabelCodes *codes)
+{
+	codes->sids = MemoryContextAllocHuge(codes->cxt, sizeof(uint32) * (Size) Max(state->limit, 1));
+	codes->nsids = 0;
 	for (uint32 from = 0; from < state->limit; from += SERIES_AT_ONCE)
 	{
-		uint32		to = Min(state->limit, from + SERIES_AT_ONCE);
 		uint32	   *found = codes->sids + codes->nsids;
-		uint32		n = to - from;
+		uint32		n = Min(SERIES_AT_ONCE, state->limit - from);
 
 		CHECK_FOR_INTERRUPTS();
 		for (uint32 i = 0; i < n; i++)
 			found[i] = from + i;
-		ms_lock_shared(table->lock, MS_RANK_TABLE);
-		for (int i = 0; i < codes->nconditions; i++)
-		{
-			const CodeCondition *cond = &codes->conditions[i];
-
-			n = ms_series_pick(ms_store->arena, &table->series, found, n,
-							   state->desc->cols[cond->att].ordinal, cond->codes, cond->ncodes);
-		}
-		ms_unlock(table->lock);
-		codes->nsids += n;
+		codes->nsids += pick(state, codes, found, n);
 	}
 }
 
@@ -275,9 +317,9 @@ ms_labelcodes_start(MsScanState *state)
 	for (int i = 0; i < codes->nconditions; i++)
 		find_codes(state, &codes->conditions[i], codes->cxt);
 	ResetExprContext(state->css.ss.ps.ps_ExprContext);
-	codes->sids = MemoryContextAllocHuge(codes->cxt, sizeof(uint32) * (Size) Max(state->limit, 1));
-	codes->nsids = codes->next = 0;
-	find_series(state, codes);
+	codes->next = 0;
+	if (!find_by_index(state, codes))
+		find_among_all(state, codes);
 	if (state->analyze)
 	{
 		MsTableStats stats;

@@ -12,6 +12,7 @@
  * node.c		runs a plan
  * series.c		goes from series to series
  * labelcodes.c	finds series by the codes of their labels
+ * codeindex.c	remembers which series have a code
  * labelindex.c	finds series by a label, in scans that run many times
  * sorted.c		reads in the order of time
  * lastrow.c	reads one row of each series

@@ -206,7 +206,11 @@ compare_labels(uint32 sid)
 		if (!want[i].isnull)
 		{
 			uint32		found = sid;
+			uint32		code_at;
 
+			ms_series_codes_at(arena, &table, i, sid, 1, &code_at);
+			if (code_at != codes[i])
+				die("series", "a series has another code at a place");
 			if (ms_series_find_code(arena, &table, &want[i]) != codes[i] ||
 				ms_series_pick(arena, &table, &found, 1, i, &codes[i], 1) != 1 || found != sid)
 				die("series", "a series is not found by a label's code");
