@@ -29,6 +29,7 @@
 static void
 begin_batch(MsAggState *state, MsBatch *batch, int n)
 {
+	CHECK_FOR_INTERRUPTS();
 	batch->n = n;
 	batch->times = NULL;
 	batch->chunk = NULL;

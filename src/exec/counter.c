@@ -25,6 +25,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/float.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -65,14 +66,13 @@ follows(const MsPoint *a, const MsPoint *b)
 	return a->time != b->time ? a->time > b->time : float8_gt(a->value, b->value);
 }
 
-static int
-compare_points(const void *a, const void *b)
-{
-	const MsPoint *x = a;
-	const MsPoint *y = b;
-
-	return follows(x, y) ? 1 : follows(y, x) ? -1 : 0;
-}
+#define ST_SORT sort_points
+#define ST_ELEMENT_TYPE MsPoint
+#define ST_COMPARE(a, b) (follows(a, b) ? 1 : follows(b, a) ? -1 : 0)
+#define ST_CHECK_FOR_INTERRUPTS
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
 
 /* Adds samples in any order.  Allocates in cxt. */
 void
@@ -104,7 +104,7 @@ void
 ms_points_count(MsPoints *points, MsCounter *counter)
 {
 	if (points->unsorted)
-		qsort(points->points, points->n, sizeof(MsPoint), compare_points);
+		sort_points(points->points, points->n);
 	points->unsorted = false;
 	memset(counter, 0, sizeof(*counter));
 	for (int64 i = 0; i < points->n; i++)

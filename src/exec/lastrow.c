@@ -48,8 +48,11 @@ search_series(MsScanState *state)
 {
 	ms_step_start(state, state->order == MS_ORDER_LAST);
 	while (ms_step_next(state))
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (row_meets(state))
 			return true;
+	}
 	return false;
 }
 

@@ -14,8 +14,6 @@
  */
 #include "postgres.h"
 
-#include "miscadmin.h"
-
 #include "exec/scan.h"
 
 struct MsStepper
@@ -123,7 +121,6 @@ next_rows(MsScanState *state, MsStepper *step)
 			return true;
 		}
 
-		CHECK_FOR_INTERRUPTS();
 		if (!ms_cursor_next_part(state->cursor, part))
 			return false;
 		step->in_part = part->plain;
