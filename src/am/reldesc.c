@@ -151,18 +151,6 @@ slot_of_column(TupleDesc tupdesc, int i, const MsRelColumn *col)
 	return slot;
 }
 
-/*
- * The missing value has to agree, too: after a rolled back ADD COLUMN, the next
- * one may have the same number and type, but another default.
- */
-static bool
-slots_match(const MsSlot *a, const MsSlot *b)
-{
-	return a->attnum == b->attnum && a->role == b->role && a->kind == b->kind &&
-		a->has_missing == b->has_missing &&
-		memcmp(&a->missing, &b->missing, sizeof(double)) == 0;
-}
-
 /* Finds the slots of all columns; appends to the table what it lacks. */
 static void
 resolve_columns(MsRelDesc *desc, TupleDesc tupdesc, MsTable *table)
@@ -189,7 +177,7 @@ resolve_columns(MsRelDesc *desc, TupleDesc tupdesc, MsTable *table)
 			if (col->role == MS_ROLE_NONE)
 				continue;
 			wanted = slot_of_column(tupdesc, i, col);
-			for (s = 0; s < nslots && !slots_match(&slots[s], &wanted); s++)
+			for (s = 0; s < nslots && !ms_slot_equal(&slots[s], &wanted); s++)
 			{
 				if (slots[s].role == col->role)
 					ordinal++;

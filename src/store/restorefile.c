@@ -120,14 +120,6 @@ ms_restore_open(MsRestore *restore, MsReader *reader, MsSnapWindow *head)
  */
 
 static bool
-same_slot(const MsSlot *a, const MsSlot *b)
-{
-	return a->attnum == b->attnum && a->role == b->role && a->kind == b->kind &&
-		a->has_missing == b->has_missing &&
-		memcmp(&a->missing, &b->missing, sizeof(double)) == 0;
-}
-
-static bool
 read_slots(MsRestore *restore, MsReader *reader, MsSlot *slots, int n)
 {
 	for (int i = 0; i < n; i++)
@@ -164,7 +156,7 @@ restore_table(MsRestore *restore, MsReader *reader, int nslots)
 									 file->head.logged);
 	nhave = ms_table_get_slots(restore->table, have, MS_MAX_SLOTS);
 	for (int i = 0; i < Min(nhave, nslots); i++)
-		if (!same_slot(&slots[i], &have[i]))
+		if (!ms_slot_equal(&slots[i], &have[i]))
 			return ms_restore_damaged(restore, "its columns differ from those in other files of the table");
 	if (nslots > nhave)
 		ms_table_add_slots(restore->table, slots + nhave, nslots - nhave);
@@ -173,63 +165,21 @@ restore_table(MsRestore *restore, MsReader *reader, int nslots)
 	return true;
 }
 
-/* The first window that overlaps these bounds, or NULL.  Caller holds table->lock. */
-static MsWindow *
-overlapping_window(const MsTable *table, int64 start, int64 end)
-{
-	int			i = ms_window_search_locked(table, start);
-
-	if (i < table->nwindows && ms_window_at(table, i)->start < end)
-		return ms_window_at(table, i);
-	return NULL;
-}
-
-/*
- * Drops windows that the file's replaces, see the top; false if it is the file
- * that is out of date.  Theirs, or its own, goes in the next round of snapshots.
- */
-static bool
-make_way(MsRestore *restore, const MsSnapWindow *head)
-{
-	MsTable    *table = restore->table;
-
-	for (;;)
-	{
-		MsWindow   *other;
-		int64		start = 0;
-		bool		older = false;
-
-		ms_lock_shared(table->lock, MS_RANK_TABLE);
-		other = overlapping_window(table, head->start, head->end);
-		if (other != NULL)
-		{
-			start = other->start;
-			older = other->lsn < head->lsn;
-		}
-		ms_unlock(table->lock);
-		if (other == NULL)
-			return true;
-		if (!older)
-			return false;
-		ms_lock(table->maintain, MS_RANK_MAINTAIN);
-		ms_window_replay_drop(table, start, PG_UINT64_MAX);
-		ms_unlock(table->maintain);
-	}
-}
-
 static bool
 restore_window(MsRestore *restore, const MsSnapWindow *head)
 {
 	MsTable    *table = restore->table;
 	bool		overlaps;
 
-	if (table->logged && !make_way(restore, head))
+	/* what makes way here, or this file, goes in the next round of snapshots */
+	if (table->logged &&
+		!ms_window_make_way(table, head->start, head->end, head->lsn))
 	{
 		restore->outcome = MS_RESTORE_OUTDATED;
 		return false;
 	}
 	ms_lock(table->lock, MS_RANK_TABLE);
-	overlaps = overlapping_window(table, head->start, head->end) != NULL;
+	overlaps = !ms_window_fits_locked(table, head->start, head->end);
 	if (!overlaps)
 		restore->window = ms_window_create_locked(table, head->start, head->end,
 												  MS_ALLOC_RESERVE);
@@ -610,8 +560,8 @@ ms_restore_contents(MsRestore *restore)
 		restore->nruns != head.nruns ||
 		restore->npieces < restore->run_head.npieces)
 		return ms_restore_damaged(restore, "it does not hold what its head says");
-	raise_counter(&ms_store->order, restore->max_order);
-	raise_counter(&ms_store->txn, restore->max_txn);
+	raise_counter(&ms_store->order, Max(restore->max_order, head.round));
+	raise_counter(&ms_store->txn, Max(restore->max_txn, head.round));
 	if (head.sealed)
 	{
 		ms_lock(restore->table->lock, MS_RANK_TABLE);
@@ -622,6 +572,9 @@ ms_restore_contents(MsRestore *restore)
 		ms_unlock(restore->table->lock);
 	}
 
+	/* of the latest window, which comes first */
+	if (restore->table->snap_nslots == 0)
+		restore->table->snap_nslots = head.nslots;
 	if (head.round == restore->file->round)
 		ms_snapshot_note_restored(restore->table, head.round);
 

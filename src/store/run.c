@@ -356,28 +356,37 @@ bool
 ms_run_replay(MsTable *table, const MsRunWriter *writer, const MsRunInput *input,
 			  uint64 seq, XLogRecPtr end)
 {
-	MsAppendResult result = MS_APPEND_OK;
+	MsAppendResult result;
 	MsWindow   *window;
 	MsRun	   *run;
 
-	ms_lock(table->lock, MS_RANK_TABLE);
-	window = ms_window_find_locked(table, input->start);
-	if (window == NULL || window->lsn < end)
+	/*
+	 * Windows never overlap.  One that does, and is older, had nothing in it
+	 * and was forgotten when the primary was restarted.
+	 */
+	do
 	{
-		result = prepare_run_locked(table, writer, input,
-									MS_ALLOC_RESERVE, &window, &run);
-		if (result == MS_APPEND_OK)
+		result = MS_APPEND_OK;
+		ms_lock(table->lock, MS_RANK_TABLE);
+		window = ms_window_find_locked(table, input->start);
+		if (window == NULL || window->lsn < end)
 		{
-			run->seq = seq;
-			window->lsn = end;
-			ms_run_link_locked(table, window, run);
+			result = prepare_run_locked(table, writer, input,
+										MS_ALLOC_RESERVE, &window, &run);
+			if (result == MS_APPEND_OK)
+			{
+				run->seq = seq;
+				window->lsn = end;
+				ms_run_link_locked(table, window, run);
+			}
 		}
-	}
-	ms_unlock(table->lock);
+		ms_unlock(table->lock);
+	} while (result == MS_APPEND_MOVED &&
+			 ms_window_make_way(table, input->start, input->end, end));
 
 	/*
-	 * Windows never overlap, so one that does was made after this record's
-	 * was dropped, and comes from a snapshot file: the run is gone.
+	 * One that is younger was made after this record's was dropped, and comes
+	 * from a snapshot file: the run is gone.
 	 */
 	return result == MS_APPEND_OK || result == MS_APPEND_MOVED;
 }

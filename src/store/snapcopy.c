@@ -188,7 +188,10 @@ note_head_locked(MsSnapCopy *copy)
 	head->sealed = window->sealed;
 	head->lsn = window->lsn;
 	if (!copy->config_noted)
+	{
 		copy->config = table->config;
+		copy->nslots = table->nslots;
+	}
 	copy->config_noted = true;
 	head->chunk_interval = copy->config.chunk_interval;
 	head->retain = copy->config.retain;

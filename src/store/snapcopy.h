@@ -40,6 +40,7 @@ typedef struct MsSnapCopy
 	uint64		generation;
 	MsConfig	config;
 	bool		config_noted;	/* all files of a table in a round have the same */
+	int			nslots;			/* when that was noted */
 	MsSnapWindow head;
 	MsSnapSlot *slots;			/* [MS_MAX_SLOTS] */
 	int			nlabels;

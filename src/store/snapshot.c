@@ -50,8 +50,12 @@
  * harm, as restoring looks whether the table exists.
  *
  * Settings of a table are in every file of it, and those of the youngest
- * file count.  When they change, one window is written that would not have
- * been: the latest, which goes last.
+ * file count; so are its slots, and the longest list counts.  When they change,
+ * one window is written that would not have been: the latest, which goes last.
+ *
+ * A round's number is above all numbers that runs and transactions have got
+ * so far, and after a start those go on above the youngest round's: runs may
+ * be folded here long before they are on a standby.
  *
  * What this does not do: keep old files.  A round that fails half-way leaves
  * some windows newer than others; the next one mends that.
@@ -98,6 +102,7 @@ typedef struct NewFile
 	uint64		generation;
 	uint64		version;		/* what becomes the window's snap_version */
 	MsConfig	config;
+	int			nslots;
 } NewFile;
 
 typedef struct Round
@@ -118,12 +123,13 @@ typedef struct Round
 	int			files_cap;
 } Round;
 
-/* Has the youngest file of the table these settings? */
+/* Are the table's settings and slots in files that will not go before all others of it? */
 static bool
-config_is_known(const MsTable *table, const MsConfig *config)
+table_is_known(const MsTable *table, const MsSnapCopy *copy)
 {
 	return table->snap_config_known &&
-		ms_config_equal(&table->snap_config, config);
+		table->snap_nslots >= copy->nslots &&
+		ms_config_equal(&table->snap_config, &copy->config);
 }
 
 /* See snapfile.h.  Also makes later rounds have higher numbers.  Called while nobody else takes or restores snapshots. */
@@ -159,6 +165,7 @@ remember_file(Round *round, const MsSnapCopy *copy)
 	file->generation = copy->generation;
 	file->version = copy->partial ? SNAP_PARTIAL : copy->version;
 	file->config = copy->config;
+	file->nslots = copy->nslots;
 }
 
 /*
@@ -214,7 +221,7 @@ write_table(Round *round, MsTable *table)
 		}
 		ms_snapcopy_note(&copy);
 		write = copy.version != copy.window->snap_version ||
-			!(config_written || config_is_known(table, &copy.config));
+			!(config_written || table_is_known(table, &copy));
 		if (write)
 		{
 			copy.head.round = round->number;
@@ -385,6 +392,7 @@ mark_written(Round *round)
 		{
 			table->snap_config = file->config;
 			table->snap_config_known = true;
+			table->snap_nslots = file->nslots;
 		}
 		ms_unlock(table->maintain);
 	}
@@ -447,6 +455,19 @@ run_round(Round *round)
 	mark_written(round);
 }
 
+/* A new round's number, see the top. */
+static uint64
+next_round(void)
+{
+	uint64		number = Max(pg_atomic_read_u64(&ms_store->snap_round) + 1,
+							 (uint64) GetCurrentTimestamp());
+
+	number = Max(number, pg_atomic_read_u64(&ms_store->order));
+	number = Max(number, pg_atomic_read_u64(&ms_store->txn));
+	pg_atomic_write_u64(&ms_store->snap_round, number);
+	return number;
+}
+
 /* See snapshot.h. */
 void
 ms_snapshot_write(int flags, MsSnapshotStats *stats)
@@ -462,9 +483,7 @@ ms_snapshot_write(int flags, MsSnapshotStats *stats)
 	round->redo = GetRedoRecPtr();
 	round->stats = stats;
 	round->buffer = palloc(WRITE_BUFFER);
-	round->number = Max(pg_atomic_read_u64(&ms_store->snap_round) + 1,
-						(uint64) GetCurrentTimestamp());
-	pg_atomic_write_u64(&ms_store->snap_round, round->number);
+	round->number = next_round();
 
 	ms_snapfile_make_dir();
 	PG_TRY();

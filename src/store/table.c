@@ -36,6 +36,18 @@ const MsConfig ms_default_config = {
 	.on_out_of_range = MS_RANGE_ERROR
 };
 
+/*
+ * The missing value has to agree, too: after a rolled back ADD COLUMN, the next
+ * one may have the same number and type, but another default.
+ */
+bool
+ms_slot_equal(const MsSlot *a, const MsSlot *b)
+{
+	return a->attnum == b->attnum && a->role == b->role && a->kind == b->kind &&
+		a->has_missing == b->has_missing &&
+		memcmp(&a->missing, &b->missing, sizeof(double)) == 0;
+}
+
 bool
 ms_config_equal(const MsConfig *a, const MsConfig *b)
 {
@@ -231,7 +243,10 @@ ms_table_drop(const MsTableKey *key)
 
 	if (table == NULL)
 		return;
-	if (ms_lock_conditional(table->maintain, MS_RANK_MAINTAIN))
+
+	/* who restores holds no lock; the keeper comes after him */
+	if (pg_atomic_read_u32(&ms_store->state) >= MS_STORE_LOADED &&
+		ms_lock_conditional(table->maintain, MS_RANK_MAINTAIN))
 	{
 		ms_table_free(table);
 		ms_unlock(table->maintain);
@@ -419,6 +434,35 @@ ms_table_config_in_doubt(MsTable *table)
 	return TransactionIdIsValid(xid) && TransactionIdIsInProgress(xid);
 }
 
+/*
+ * A primary that was restarted while it had nothing of the table begins a new
+ * list.  Descriptions and files that go by the former one are out of date.
+ */
+static void
+forget_slots_locked(MsTable *table)
+{
+	ms_arena_free(ms_store->arena, &table->group, table->slots,
+				  sizeof(MsSlot) * table->nslots);
+	table->slots = 0;
+	table->nslots = 0;
+	table->snap_nslots = 0;
+	table->generation = pg_atomic_add_fetch_u64(&ms_store->generation, 1);
+	for (int i = 0; i < table->nwindows; i++)
+		ms_window_at(table, i)->version++;
+}
+
+/* Is one list the beginning of the other?  Caller holds table->lock. */
+static bool
+slots_agree_locked(const MsTable *table, const MsSlot *slots, int nslots)
+{
+	MsSlot	   *have = table->nslots > 0 ? ms_ptr(ms_store->arena, table->slots) : NULL;
+
+	for (int i = 0; i < Min(nslots, table->nslots); i++)
+		if (!ms_slot_equal(&have[i], &slots[i]))
+			return false;
+	return true;
+}
+
 /* See table.h.  Slots are only ever appended, so the longer list is the newer. */
 void
 ms_table_replay(const MsTableKey *key, const MsConfig *config,
@@ -428,6 +472,8 @@ ms_table_replay(const MsTableKey *key, const MsConfig *config,
 
 	ms_lock(table->lock, MS_RANK_TABLE);
 	table->config = *config;
+	if (!slots_agree_locked(table, slots, nslots))
+		forget_slots_locked(table);
 	if (nslots > table->nslots &&
 		!append_slots_locked(table, slots + table->nslots, nslots - table->nslots))
 		report_full();

@@ -44,6 +44,8 @@ typedef struct MsSlot
 	double		missing;
 } MsSlot;
 
+extern bool ms_slot_equal(const MsSlot *a, const MsSlot *b);
+
 typedef enum MsOnFull
 {
 	MS_FULL_ERROR = 0,
@@ -186,6 +188,7 @@ typedef struct MsTable
 	/* Under maintain. */
 	bool		snap_config_known;	/* snap_config is set */
 	MsConfig	snap_config;	/* as the youngest file has them */
+	int			snap_nslots;	/* slots in the file of a window that goes last */
 	bool		unswept;		/* something went that may have been the last
 								 * of a series */
 
@@ -286,6 +289,12 @@ extern bool ms_window_drop(MsTable *table, int64 start);
 
 /* Replay and restoring: the same without a record, unless the window has seen records after `end`. */
 extern void ms_window_replay_drop(MsTable *table, int64 start, XLogRecPtr end);
+
+/*
+ * The same: drops windows that overlap these bounds and have seen no record since `lsn`: where that was
+ * written they were gone.  False if a younger one overlaps them.  Takes maintain and lock.
+ */
+extern bool ms_window_make_way(MsTable *table, int64 start, int64 end, XLogRecPtr lsn);
 
 /* Frees series that no window refers to; caller holds maintain, not lock.  Returns how many. */
 extern uint32 ms_series_sweep(MsTable *table);

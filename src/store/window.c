@@ -292,6 +292,34 @@ ms_window_replay_drop(MsTable *table, int64 start, XLogRecPtr end)
 	(void) drop_window(table, start, end, false);
 }
 
+/* See table.h. */
+bool
+ms_window_make_way(MsTable *table, int64 start, int64 end, XLogRecPtr lsn)
+{
+	for (;;)
+	{
+		int64		other = 0;
+		bool		fits;
+		bool		older = false;
+
+		ms_lock_shared(table->lock, MS_RANK_TABLE);
+		fits = ms_window_fits_locked(table, start, end);
+		if (!fits)
+		{
+			MsWindow   *window = ms_window_at(table, ms_window_search_locked(table, start));
+
+			other = window->start;
+			older = window->lsn < lsn;
+		}
+		ms_unlock(table->lock);
+		if (fits || !older)
+			return fits;
+		ms_lock(table->maintain, MS_RANK_MAINTAIN);
+		ms_window_replay_drop(table, other, lsn);
+		ms_unlock(table->maintain);
+	}
+}
+
 /* Does any window hold anything of this series?  Caller holds table->lock. */
 static bool
 series_in_use(const MsTable *table, uint32 sid)
