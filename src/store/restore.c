@@ -365,9 +365,13 @@ drop_everything(void)
 	for (int i = 0; i < ms_store->max_tables; i++)
 		if (ms_store->tables[i].in_use)
 		{
-			MsTableKey	key = ms_store->tables[i].key;
+			MsTable    *table = &ms_store->tables[i];
+			MsTableKey	key = table->key;
 
 			ms_table_drop(&key);
+			ms_lock(table->maintain, MS_RANK_MAINTAIN);
+			ms_table_free(table);
+			ms_unlock(table->maintain);
 		}
 }
 

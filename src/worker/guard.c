@@ -59,6 +59,7 @@
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/pmsignal.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "storage/sinvaladt.h"
@@ -103,7 +104,7 @@ store_state(void)
 static bool
 stop_requested(void)
 {
-	return ShutdownRequestPending || stopping;
+	return ShutdownRequestPending || stopping || !PostmasterIsAlive();
 }
 
 /* Moves ms_store->promotion; false if it is not as expected. */
