@@ -288,6 +288,13 @@ CREATE TABLE many (ts timestamptz NOT NULL, host int, v float8) USING memseries;
 INSERT INTO many SELECT now(), i, i FROM generate_series(1, 100) i;
 SELECT count(*), sum(v) FROM many WHERE host IN (99, 7, 7, 1, 100, NULL, 50, 3, 77, 1000, -1, 2);
 SELECT count(*) FROM many WHERE host = ANY ('{}');
+-- A list of one value, over and over: more often than 32 bits can count series.
+DROP TABLE many;
+CREATE TABLE many (ts timestamptz NOT NULL, region text, host int, v float8) USING memseries;
+INSERT INTO many SELECT now(), 'eu', i, i FROM generate_series(1, 20000) i;
+SELECT count(*) FROM many WHERE region = ANY (array_fill('eu'::text, ARRAY[214750]));
+SELECT count(*) FROM many WHERE region = ANY (array_fill('eu'::text, ARRAY[214750]));
+SELECT count(*) FROM many WHERE region = ANY (array_fill('eu'::text, ARRAY[214750]));
 DROP TABLE many;
 
 DROP FUNCTION telltale;

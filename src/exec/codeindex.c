@@ -188,7 +188,7 @@ count_of(const MsCodeIndex *index, uint32 code)
 	return code > index->limit ? 0 : index->starts[code + 1] - index->starts[code];
 }
 
-/* How many series have one of the codes, at most. */
+/* How many series have one of the codes, each of which is there once. */
 uint32
 ms_codeindex_count(const MsCodeIndex *index, const uint32 *codes, int ncodes)
 {
@@ -208,12 +208,11 @@ compare_sids(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* These series, ascending, each once; `sids` has room for as many as were counted.  Returns their number. */
+/* These series, ascending; `sids` has room for as many as were counted.  Returns their number. */
 uint32
 ms_codeindex_series(const MsCodeIndex *index, const uint32 *codes, int ncodes, uint32 *sids)
 {
 	uint32		n = 0;
-	uint32		left = 0;
 
 	for (int i = -1; i < ncodes; i++)
 	{
@@ -225,10 +224,5 @@ ms_codeindex_series(const MsCodeIndex *index, const uint32 *codes, int ncodes, u
 		n += count;
 	}
 	qsort(sids, n, sizeof(uint32), compare_sids);
-	for (uint32 i = 0; i < n; i++)
-	{
-		if (left == 0 || sids[left - 1] != sids[i])
-			sids[left++] = sids[i];
-	}
-	return left;
+	return n;
 }

@@ -24,6 +24,7 @@
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "lib/qunique.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
@@ -45,7 +46,7 @@ typedef struct CodeCondition
 	ExprState  *value;
 	bool		is_array;
 	Oid			type;			/* of a value */
-	uint32	   *codes;			/* of this scan, ascending */
+	uint32	   *codes;			/* of this scan, ascending, each once */
 	int			ncodes;
 } CodeCondition;
 
@@ -233,6 +234,7 @@ find_codes(MsScanState *state, CodeCondition *cond, MemoryContext cxt)
 	}
 	ms_unlock(table->lock);
 	qsort(cond->codes, cond->ncodes, sizeof(uint32), compare_codes);
+	cond->ncodes = qunique(cond->codes, cond->ncodes, sizeof(uint32), compare_codes);
 	MemoryContextSwitchTo(old);
 }
 
