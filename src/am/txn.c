@@ -131,7 +131,10 @@ finish_writes(void)
 	for (MsBatch *batch = ms_batches; batch != NULL; batch = batch->next)
 		ms_batch_flush(batch, order);
 
-	/* last, so that all runs of a table have one number, should the keeper have given some another meanwhile */
+	/*
+	 * last, so that all runs of a table have one number, should the keeper
+	 * have given some another meanwhile
+	 */
 	for (Touched *t = touched; t != NULL; t = t->next)
 	{
 		if (!is_doomed(&t->key))

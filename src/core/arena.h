@@ -119,8 +119,8 @@ typedef struct MsArenaStats
 	uint64		largest_free;	/* longest run of free pages */
 	uint64		touched;		/* highest amount of pages ever reached */
 	uint64		backed;			/* what the operating system has given at
-								 * most: pages in ranges of 2 MB of which
-								 * any was used and that were not released */
+								 * most: pages in ranges of 2 MB of which any
+								 * was used and that were not released */
 } MsArenaStats;
 
 /* The address of a reference, which must not be 0. */

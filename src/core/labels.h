@@ -38,7 +38,8 @@ typedef struct MsSeriesTable
 	uint32		limit;			/* ids ever given out */
 	uint32		free;			/* first id to use again, plus one; or 0 */
 	uint32		since;			/* even; no generation given so far is above */
-	uint64		changes;		/* how often a series came or went; never falls */
+	uint64		changes;		/* how often a series came or went; never
+								 * falls */
 } MsSeriesTable;
 
 /* Series held. */

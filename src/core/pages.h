@@ -28,8 +28,8 @@ typedef enum MsPageKind
 								 * own */
 	MS_PAGE_INSIDE,				/* a later page of a span or packed span (next
 								 * is the first one), or a run's last page */
-	MS_PAGE_LENT				/* both ends of free pages that are being given
-								 * back to the operating system */
+	MS_PAGE_LENT				/* both ends of free pages that are being
+								 * given back to the operating system */
 } MsPageKind;
 
 /*

@@ -130,8 +130,8 @@ static void
 count_label_locked(MsTable *table, int ordinal, LabelCounts *counts)
 {
 	MsArena    *arena = ms_store->arena;
-	HASHCTL		ctl = {.keysize = sizeof(uint32), .entrysize = sizeof(CodeCount),
-		.hcxt = CurrentMemoryContext};
+	HASHCTL		ctl = {.keysize = sizeof(uint32),.entrysize = sizeof(CodeCount),
+	.hcxt = CurrentMemoryContext};
 	uint32	   *codes = palloc(sizeof(uint32) * MS_MAX_SLOTS);
 	uint32		step;
 
@@ -227,7 +227,7 @@ label_stats(MsTable *table, int ordinal, Oid relid, Form_pg_attribute att)
 		return NULL;
 	row.nullfrac = (float4) counts.nulls / counts.looked_at;
 	if (n > counts.looked_at / 2)
-		n *= (double) counts.series / counts.looked_at;	/* it goes on like that */
+		n *= (double) counts.series / counts.looked_at; /* it goes on like that */
 	row.distinct = Max(n, 1);
 	return form_row(&row, relid, att->attnum);
 }

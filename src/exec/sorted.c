@@ -43,8 +43,9 @@ typedef struct SortedSeries
 	uint32		sid;
 	Datum	   *values;
 	bool	   *isnull;
-	int64		bound;			/* no rows beyond it, seen from the last slice;
-								 * the slice's far edge if nothing is known */
+	int64		bound;			/* no rows beyond it, seen from the last
+								 * slice; the slice's far edge if nothing is
+								 * known */
 } SortedSeries;
 
 typedef struct SortedRow

@@ -20,7 +20,8 @@ struct MsStepper
 {
 	/* One decoded block. */
 	int64		times[MS_BLOCK_ROWS];
-	double	  **values;			/* by ordinal; of needed ones, MS_BLOCK_ROWS each */
+	double	  **values;			/* by ordinal; of needed ones, MS_BLOCK_ROWS
+								 * each */
 	bool	  **nulls;
 	bool	  **have_nulls;		/* what rows.nulls points to */
 
@@ -35,7 +36,7 @@ struct MsStepper
 static MsStepper *
 create_buffers(MsScanState *state)
 {
-	MsStepper *step = MemoryContextAllocZero(state->scan_cxt, sizeof(MsStepper));
+	MsStepper  *step = MemoryContextAllocZero(state->scan_cxt, sizeof(MsStepper));
 	int			nvalues = Max(state->desc->nvalues, 1);
 
 	step->values = MemoryContextAllocZero(state->scan_cxt, sizeof(double *) * nvalues);

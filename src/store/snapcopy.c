@@ -118,7 +118,10 @@ judge_run(MsRun *run, const MsSnapCut *cut, bool logged, bool *partial)
 	if (cut->snapshot != NULL && was_prepared(cut, run->xid))
 		return run->xid;
 
-	/* should the server not stop after a final round, the next one writes it again */
+	/*
+	 * should the server not stop after a final round, the next one writes it
+	 * again
+	 */
 	*partial = true;
 	return cut->snapshot == NULL ? run->xid : InvalidTransactionId;
 }

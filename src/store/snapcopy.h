@@ -39,7 +39,8 @@ typedef struct MsSnapCopy
 	MsWindow   *window;
 	uint64		generation;
 	MsConfig	config;
-	bool		config_noted;	/* all files of a table in a round have the same */
+	bool		config_noted;	/* all files of a table in a round have the
+								 * same */
 	int			nslots;			/* when that was noted */
 	MsSnapWindow head;
 	MsSnapSlot *slots;			/* [MS_MAX_SLOTS] */

@@ -188,7 +188,8 @@ typedef struct MsTable
 	/* Under maintain. */
 	bool		snap_config_known;	/* snap_config is set */
 	MsConfig	snap_config;	/* as the youngest file has them */
-	int			snap_nslots;	/* slots in the file of a window that goes last */
+	int			snap_nslots;	/* slots in the file of a window that goes
+								 * last */
 	bool		unswept;		/* something went that may have been the last
 								 * of a series */
 

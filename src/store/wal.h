@@ -76,8 +76,8 @@ typedef struct MsXlWindow
 typedef struct MsXlSnapEnd
 {
 	XLogRecPtr	redo;			/* the redo point covered */
-	TransactionId oldest_running;	/* whatever precedes it has ended, and said
-									 * so in WAL before this */
+	TransactionId oldest_running;	/* whatever precedes it has ended, and
+									 * said so in WAL before this */
 } MsXlSnapEnd;
 
 extern void ms_wal_init(void);	/* registers the resource manager */
