@@ -31,6 +31,7 @@
 #include "am/am.h"
 #include "am/scan.h"
 #include "am/write.h"
+#include "store/stats.h"
 
 #define ROWS_PER_BLOCK	64
 #define MAX_BLOCKS		131072

@@ -41,6 +41,7 @@
 #include "am/batch.h"
 #include "am/options.h"
 #include "store/cursor.h"
+#include "store/stats.h"
 
 void
 ms_relation_set_new_filelocator(Relation rel, const RelFileLocator *locator,

@@ -10,7 +10,9 @@
  * aggpred.c	selects rows of a block
  * aggbucket.c	cuts time into buckets
  * agggroup.c	finds groups by their keys
- * aggstate.c	what is kept for a group, and results
+ * aggstate.c	what is kept for a group
+ * aggmath.c	sums and ranges of arrays of values
+ * aggresult.c	from what is kept to results
  * counter.c	increase, rate, delta
  *
  *-------------------------------------------------------------------------
@@ -354,6 +356,14 @@ extern bool ms_acc_takes_totals(const MsAcc *acc);
 extern void ms_acc_block(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch);
 extern void ms_acc_rows(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch,
 						int from, int to, const bool *mask);
+
+/* ---- arithmetic: aggmath.c ---- */
+
+extern void ms_value_stats_add(MsValueStats *stats, int want, const double *v, int n);
+extern bool ms_value_stats_add_summary(MsValueStats *stats, int want, const MsSummary *s);
+
+/* ---- results: aggresult.c ---- */
+
 extern Datum ms_agg_result(MsAggState *state, const MsAggOutput *out, char *group, bool *isnull);
 
 /* ---- groups: agggroup.c ---- */

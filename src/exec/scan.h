@@ -34,6 +34,7 @@
 #include "am/reldesc.h"
 #include "core/valuecodec.h"
 #include "store/cursor.h"
+#include "store/stats.h"
 
 #define MS_SCAN_NAME	"MemseriesScan"
 

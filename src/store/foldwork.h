@@ -41,7 +41,12 @@ extern const uint8 *ms_fold_rewrite(MsFoldWork *work, const MsStored *stored,
 									const MsPieceBytes *pieces, int npieces,
 									int flags, uint32 *len);
 
-/* Copies bytes into a new stored chunk of the window; 0 if memory is full. Takes the arena's lock only. */
+/* The same, but appends what simply follows, without decoding it. */
+extern const uint8 *ms_fold_chunk(MsFoldWork *work, const MsStored *stored,
+								  const MsPieceBytes *pieces, int npieces,
+								  int flags, uint32 *len);
+
+/* Copies bytes into a new stored chunk of the window, if packed with totals; 0 if memory is full. Takes the arena's lock only. */
 extern MsRef ms_chunk_store(MsWindow *window, const uint8 *data, uint32 len,
 							uint32 nrows, bool packed);
 

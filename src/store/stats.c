@@ -248,3 +248,54 @@ ms_stats_series(MsTable *table, uint32 sid, MsSeriesInfo *info)
 	ms_unlock(table->lock);
 	return found;
 }
+
+/* See stats.h.  Takes table->lock shared, and the arena's. */
+void
+ms_table_stats(MsTable *table, MsTableStats *stats)
+{
+	MsArena    *arena = ms_store->arena;
+
+	memset(stats, 0, sizeof(MsTableStats));
+	ms_lock_shared(table->lock, MS_RANK_TABLE);
+	stats->series = ms_series_count(&table->series);
+	stats->series_limit = ms_series_limit(&table->series);
+	stats->windows = table->nwindows;
+	stats->runs = table->nruns;
+	stats->run_bytes = table->run_bytes;
+	stats->in_use_bytes = ms_group_in_use(arena, &table->group);
+	stats->allocated_bytes = ms_group_allocated(arena, &table->group);
+	for (int i = 0; i < table->nwindows; i++)
+	{
+		MsWindow   *window = ms_window_at(table, i);
+
+		stats->samples += window->nsamples;
+		stats->run_samples += window->run_samples;
+		stats->in_use_bytes += ms_group_in_use(arena, &window->group);
+		stats->allocated_bytes += ms_group_allocated(arena, &window->group);
+	}
+	stats->samples += stats->run_samples;
+	if (table->nwindows > 0)
+	{
+		stats->tmin = ms_window_at(table, 0)->start;
+		stats->tmax = ms_window_at(table, table->nwindows - 1)->end;
+	}
+	ms_unlock(table->lock);
+}
+
+/* See stats.h.  Takes table->lock shared. */
+uint64
+ms_series_rows(MsTable *table, uint32 sid)
+{
+	uint64		rows = 0;
+
+	ms_lock_shared(table->lock, MS_RANK_TABLE);
+	for (int i = 0; i < table->nwindows; i++)
+	{
+		MsEntry    *entry = ms_entry_locked(ms_window_at(table, i), sid);
+
+		if (entry != NULL && entry->chunk != 0)
+			rows += ((MsStored *) ms_ptr(ms_store->arena, entry->chunk))->nrows;
+	}
+	ms_unlock(table->lock);
+	return rows;
+}

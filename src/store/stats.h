@@ -83,4 +83,28 @@ extern int	ms_stats_windows(const MsTableKey *key, MsWindowInfo **windows);
 /* Figures of a series; false if there is none.  The caller holds a lock on the relation. */
 extern bool ms_stats_series(MsTable *table, uint32 sid, MsSeriesInfo *info);
 
+/*
+ * Rows, bytes and time range of a table at hand, cheaply, for the planner and for ANALYZE; counts runs
+ * as if visible.
+ */
+typedef struct MsTableStats
+{
+	uint64		samples;
+	uint64		run_samples;
+	uint64		in_use_bytes;	/* memory taken from the arena */
+	uint64		allocated_bytes;
+	uint32		series;
+	uint32		series_limit;
+	uint32		windows;
+	uint32		runs;
+	uint64		run_bytes;
+	int64		tmin;			/* start of the first window */
+	int64		tmax;			/* end of the last */
+} MsTableStats;
+
+extern void ms_table_stats(MsTable *table, MsTableStats *stats);
+
+/* Rows of chunks of series sid over all windows, from headers only (for ANALYZE). */
+extern uint64 ms_series_rows(MsTable *table, uint32 sid);
+
 #endif							/* MS_STATS_H */
