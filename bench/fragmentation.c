@@ -615,7 +615,7 @@ put_everywhere(int w, int i, const uint8 *bytes, uint32 len, bool packed)
 
 	store_put(&plain, w, i, bytes, len, packed);
 	store_put(&restarted, w, i, bytes, len, packed);
-	for (k = 0; k < lengthof(slabs); k++)
+	for (k = 0; k < (int) lengthof(slabs); k++)
 		slab_resize(&slabs[k], &slabs[k].chunks[w * nseries + i], (uint32) STORED_SIZE(len));
 }
 
@@ -730,7 +730,7 @@ expire(int w)
 
 	store_expire(&plain, w);
 	store_expire(&restarted, w);
-	for (k = 0; k < lengthof(slabs); k++)
+	for (k = 0; k < (int) lengthof(slabs); k++)
 	{
 		for (i = 0; i < nseries; i++)
 			slab_drop(&slabs[k], &slabs[k].chunks[w * nseries + i]);
@@ -796,7 +796,7 @@ show(int64 minute)
 	printf(INT64_FORMAT, (minute - WARM_UP) / HOUR);
 	show_store(&plain);
 	show_store(&restarted);
-	for (k = 0; k < lengthof(slabs); k++)
+	for (k = 0; k < (int) lengthof(slabs); k++)
 	{
 		printf("\t" UINT64_FORMAT "\t" UINT64_FORMAT "\t" UINT64_FORMAT "\t" UINT64_FORMAT,
 			   slabs[k].in_use, slabs[k].allocated, slabs[k].payload, slabs[k].peak);
@@ -838,7 +838,7 @@ begin(void)
 		store_name(&plain, i);
 		store_name(&restarted, i);
 	}
-	for (k = 0; k < lengthof(slabs); k++)
+	for (k = 0; k < (int) lengthof(slabs); k++)
 	{
 		slabs[k].supers = calloc(MAX_SUPERS, sizeof(Super *));
 		slabs[k].chunks = calloc((Size) RING * nseries, sizeof(Handle));
@@ -874,7 +874,7 @@ main(int argc, char **argv)
 		if (minute == RESTART)
 		{
 			store_restart(&restarted);
-			for (k = 0; k < lengthof(slabs); k++)
+			for (k = 0; k < (int) lengthof(slabs); k++)
 			{
 				if (slabs[k].restart)
 					slab_restart(&slabs[k], (int) ((window + 1) % RING));

@@ -338,7 +338,7 @@ test_reserve(void)
 	{
 		MsRef		large;
 
-		for (; n < lengthof(refs); n++)
+		for (; n < (int) lengthof(refs); n++)
 		{
 			sizes[n] = MS_MAX_CLASS_SIZE + 1 + rnd(&rng, 100000);
 			refs[n] = ms_arena_alloc(arena, &groups[0], sizes[n], 0);
