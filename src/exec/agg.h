@@ -364,7 +364,7 @@ extern bool ms_value_stats_add_summary(MsValueStats *stats, int want, const MsSu
 
 /* ---- results: aggresult.c ---- */
 
-extern Datum ms_agg_result(MsAggState *state, const MsAggOutput *out, char *group, bool *isnull);
+extern Datum ms_agg_result(const MsAggOutput *out, char *group, bool *isnull);
 
 /* ---- groups: agggroup.c ---- */
 

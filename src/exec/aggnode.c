@@ -591,7 +591,7 @@ fill_output(MsAggState *state, char *group, TupleTableSlot *slot)
 		slot->tts_isnull[at] = row->isnull[state->key_place[i]];
 	}
 	for (int i = 0; i < state->naggs; i++, at++)
-		slot->tts_values[at] = ms_agg_result(state, &state->aggs[i], group, &slot->tts_isnull[at]);
+		slot->tts_values[at] = ms_agg_result(&state->aggs[i], group, &slot->tts_isnull[at]);
 
 	/* conditions: they hold, or the row would not be here */
 	for (; at < natts; at++)

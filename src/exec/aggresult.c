@@ -137,14 +137,13 @@ moments_result(const MsAggOutput *out, const MsValueStats *stats, bool *isnull)
  * CurrentMemoryContext.
  */
 Datum
-ms_agg_result(MsAggState *state, const MsAggOutput *out, char *group, bool *isnull)
+ms_agg_result(const MsAggOutput *out, char *group, bool *isnull)
 {
 	void	   *at = group + out->acc->offset;
 	MsValueStats *stats = at;
 	MsTimeSpan *span = at;
 	MsBoolCounts *bools = at;
 
-	(void) state;
 	*isnull = false;
 	switch (out->kind)
 	{

@@ -23,6 +23,7 @@
 #include "miscadmin.h"
 
 #include "exec/agg.h"
+#include "store/rowbuf.h"
 
 /* ---- the batch at hand ---- */
 
@@ -211,24 +212,6 @@ interval_of(MsAggState *state, int64 t)
 	return state->buckets.nfns > 0 ? ms_bucket_of(state, t) : NULL;
 }
 
-/* First of n ascending times that is not below t. */
-static int
-lower_bound(const int64 *times, int n, int64 t)
-{
-	int			low = 0;
-
-	while (low < n)
-	{
-		int			middle = low + (n - low) / 2;
-
-		if (times[middle] < t)
-			low = middle + 1;
-		else
-			n = middle;
-	}
-	return low;
-}
-
 /* Rows from..to, of which the mask (NULL: all) is selected, to the groups of their buckets. */
 static void
 add_rows(MsAggState *state, MsBatch *batch, int from, int to, const bool *mask)
@@ -250,7 +233,7 @@ add_rows(MsAggState *state, MsBatch *batch, int from, int to, const bool *mask)
 		}
 		interval = interval_of(state, times[from]);
 		if (interval != NULL && times[to - 1] >= interval->end)
-			end = from + lower_bound(times + from, to - from, interval->end);
+			end = from + ms_first_time(times + from, to - from, interval->end);
 		group = group_for(state, interval, times[from]);
 		for (int i = 0; i < state->naccs; i++)
 			ms_acc_rows(state, &state->accs[i], group, batch, from, end, mask);
@@ -336,8 +319,8 @@ add_block(MsAggState *state, const MsChunk *chunk, const MsBlockInfo *block,
 	{
 		const int64 *times = ms_batch_times(state, batch);
 
-		select_rows(state, batch, lower_bound(times, batch->n, state->scan.lo),
-					lower_bound(times, batch->n, state->scan.hi));
+		select_rows(state, batch, ms_first_time(times, batch->n, state->scan.lo),
+					ms_first_time(times, batch->n, state->scan.hi));
 	}
 }
 
@@ -471,10 +454,10 @@ add_block_edge(MsAggState *state, const MsChunk *chunk, const MsBlockInfo *block
 	batch->block = block;
 	if (state->reach == MS_REACH_FIRST)
 		row = block->tmin >= state->scan.lo ? 0 :
-			lower_bound(ms_batch_times(state, batch), batch->n, state->scan.lo);
+			ms_first_time(ms_batch_times(state, batch), batch->n, state->scan.lo);
 	else
 		row = block->tmax < state->scan.hi ? batch->n - 1 :
-			lower_bound(ms_batch_times(state, batch), batch->n, state->scan.hi) - 1;
+			ms_first_time(ms_batch_times(state, batch), batch->n, state->scan.hi) - 1;
 	if (row < 0 || row >= batch->n)
 		return false;
 	if (batch->times != NULL &&

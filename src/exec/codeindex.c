@@ -199,8 +199,9 @@ ms_codeindex_count(const MsCodeIndex *index, const uint32 *codes, int ncodes)
 	return n;
 }
 
-static int
-compare_sids(const void *a, const void *b)
+/* For qsort. */
+int
+ms_compare_uint32(const void *a, const void *b)
 {
 	uint32		x = *(const uint32 *) a;
 	uint32		y = *(const uint32 *) b;
@@ -223,6 +224,6 @@ ms_codeindex_series(const MsCodeIndex *index, const uint32 *codes, int ncodes, u
 			memcpy(sids + n, index->sids + index->starts[code], sizeof(uint32) * count);
 		n += count;
 	}
-	qsort(sids, n, sizeof(uint32), compare_sids);
+	qsort(sids, n, sizeof(uint32), ms_compare_uint32);
 	return n;
 }

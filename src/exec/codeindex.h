@@ -17,5 +17,6 @@ extern MsCodeIndex *ms_codeindex_get(MsTable *table, uint32 place);
 extern uint32 ms_codeindex_count(const MsCodeIndex *index, const uint32 *codes, int ncodes);
 extern uint32 ms_codeindex_series(const MsCodeIndex *index, const uint32 *codes, int ncodes,
 								  uint32 *sids);
+extern int	ms_compare_uint32(const void *a, const void *b);
 
 #endif							/* MS_CODEINDEX_H */

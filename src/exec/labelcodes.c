@@ -195,15 +195,6 @@ condition_values(const CodeCondition *cond, ExprContext *econtext, Datum **value
 	return n;
 }
 
-static int
-compare_codes(const void *a, const void *b)
-{
-	uint32		x = *(const uint32 *) a;
-	uint32		y = *(const uint32 *) b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* Looks a condition's values up in the dictionary. */
 static void
 find_codes(MsScanState *state, CodeCondition *cond, MemoryContext cxt)
@@ -233,8 +224,8 @@ find_codes(MsScanState *state, CodeCondition *cond, MemoryContext cxt)
 			cond->codes[cond->ncodes++] = code;
 	}
 	ms_unlock(table->lock);
-	qsort(cond->codes, cond->ncodes, sizeof(uint32), compare_codes);
-	cond->ncodes = qunique(cond->codes, cond->ncodes, sizeof(uint32), compare_codes);
+	qsort(cond->codes, cond->ncodes, sizeof(uint32), ms_compare_uint32);
+	cond->ncodes = qunique(cond->codes, cond->ncodes, sizeof(uint32), ms_compare_uint32);
 	MemoryContextSwitchTo(old);
 }
 

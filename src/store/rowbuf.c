@@ -125,9 +125,9 @@ fill_missing(MsRowBuf *buf, int col, int at, int n)
 		put_nulls(buf, col, at, NULL, n);
 }
 
-/* First of n ascending times that is not below t. */
-static int
-lower_bound(const int64 *times, int n, int64 t)
+/* See rowbuf.h. */
+int
+ms_first_time(const int64 *times, int n, int64 t)
 {
 	int			low = 0;
 
@@ -158,8 +158,8 @@ add_block(MsRowBuf *buf, const MsChunk *chunk, const MsBlockInfo *block,
 	reserve(buf, (int64) at + block->nrows);
 	if (!ms_chunk_block_times(chunk, block, buf->times + at))
 		return false;
-	first = lower_bound(buf->times + at, block->nrows, lo);
-	n = lower_bound(buf->times + at, block->nrows, hi) - first;
+	first = ms_first_time(buf->times + at, block->nrows, lo);
+	n = ms_first_time(buf->times + at, block->nrows, hi) - first;
 	counts->rows_skipped += block->nrows - n;
 	if (n <= 0)
 		return true;
@@ -366,8 +366,8 @@ ms_rowbuf_merge(MsRowBuf *base, MsRowBuf *late, MsRowBuf *scratch)
 void
 ms_rowbuf_delete(MsRowBuf *buf, int64 from, int64 to)
 {
-	int			first = lower_bound(buf->times, buf->nrows, from);
-	int			last = lower_bound(buf->times, buf->nrows, to);
+	int			first = ms_first_time(buf->times, buf->nrows, from);
+	int			last = ms_first_time(buf->times, buf->nrows, to);
 	int			rest = buf->nrows - last;
 
 	if (first >= last)

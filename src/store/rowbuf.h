@@ -83,4 +83,7 @@ extern void ms_rowbuf_delete(MsRowBuf *buf, int64 from, int64 to);
 /* The rows as the codecs and readers take them; borrowed from the buffer. */
 extern void ms_rowbuf_view(MsRowBuf *buf, MsRows *rows);
 
+/* Which of n ascending times is the first that is not below t; n if all are. */
+extern int	ms_first_time(const int64 *times, int n, int64 t);
+
 #endif							/* MS_ROWBUF_H */
