@@ -145,46 +145,8 @@ extern const CustomScanMethods ms_agg_scan_methods;
 
 typedef struct MsAggState MsAggState;
 
-/* A value column that is used, and what the block at hand has of it. */
-typedef struct MsAggColumn
-{
-	AttrNumber	att;
-	int			ordinal;
-	bool		is_float4;
-
-	bool		loaded;			/* values and nulls are the block's */
-	bool		summarized;		/* as is summary */
-	const double *values;
-	const bool *nulls;			/* NULL: there are none */
-	MsSummary	summary;
-	double	   *value_room;		/* [MS_BLOCK_ROWS], as is... */
-	bool	   *null_room;
-} MsAggColumn;
-
-/*
- * Rows of one series in ascending time: a block of a plain part, or some
- * decoded rows.  At most MS_BLOCK_ROWS.
- */
-typedef struct MsBatch
-{
-	int			n;
-	const int64 *times;			/* NULL: not decoded yet */
-	const MsChunk *chunk;		/* of a block; NULL: decoded rows */
-	const MsBlockInfo *block;
-	const MsRows *rows;			/* of decoded rows */
-	int			row;			/* the first of them */
-	bool		decoded;		/* some column was */
-	int64		time_room[MS_BLOCK_ROWS];
-} MsBatch;
-
 /* aggscan.c */
-extern const int64 *ms_batch_times(MsAggState *state, MsBatch *batch);
-extern void ms_batch_load(MsAggState *state, MsBatch *batch, MsAggColumn *column);
-extern bool ms_batch_summary(MsAggState *state, MsBatch *batch, MsAggColumn *column);
-extern bool ms_batch_totals(MsAggState *state, MsBatch *batch, MsAggColumn *column);
 extern void ms_agg_series(MsAggState *state, int lg);
-extern void ms_agg_fill_row(MsAggState *state, MsBatch *batch, int row);
-extern void ms_agg_fill_time(MsAggState *state, int64 t);
 
 /* ---- conditions on rows: aggpred.c ---- */
 
@@ -198,7 +160,7 @@ typedef enum MsSelection
 typedef struct MsPred
 {
 	MsPredKind	kind;
-	MsAggColumn *column;		/* COMPARE, NULLTEST */
+	MsScanColumn *column;		/* COMPARE, NULLTEST */
 	int			op;
 	bool		is_null;
 	ExprState  *expr;			/* operand of COMPARE; the condition of ROW,
@@ -226,11 +188,11 @@ typedef struct MsPredSet
 	bool		mask[MS_BLOCK_ROWS];
 } MsPredSet;
 
-extern void ms_preds_init(MsAggState *state, MsPredSet *set, List *clauses);
-extern void ms_preds_start(MsAggState *state, MsPredSet *set);
-extern void ms_preds_series(MsAggState *state, MsPredSet *set);
-extern MsSelection ms_preds_decide(MsAggState *state, MsPredSet *set, MsBatch *batch);
-extern void ms_preds_mask(MsAggState *state, MsPredSet *set, MsBatch *batch, int from, int to,
+extern void ms_preds_init(MsScanState *scan, const MsAggRel *rel, MsPredSet *set, List *clauses);
+extern void ms_preds_start(MsScanState *scan, MsPredSet *set);
+extern void ms_preds_series(MsScanState *scan, MsPredSet *set);
+extern MsSelection ms_preds_decide(MsScanState *scan, MsPredSet *set, MsBatch *batch);
+extern void ms_preds_mask(MsScanState *scan, MsPredSet *set, MsBatch *batch, int from, int to,
 						  const bool *among);
 
 /* ---- buckets: aggbucket.c ---- */
@@ -329,7 +291,7 @@ typedef struct MsCounterState
 typedef struct MsAcc
 {
 	MsAccKind	kind;
-	MsAggColumn *column;		/* VALUE, EDGE, COUNTER */
+	MsScanColumn *column;		/* VALUE, EDGE, COUNTER */
 	MsPredSet  *filter;			/* NULL: all rows */
 	int			want;			/* VALUE */
 	bool		last;			/* EDGE: the last one, not the first */
@@ -446,8 +408,6 @@ struct MsAggState
 	MsAggOutput *aggs;
 	int			naccs;
 	MsAcc	   *accs;
-	int			ncolumns;
-	MsAggColumn *columns;
 	int			nfilters;
 	MsPredSet **filters;
 	List	   *row_exprs;		/* borrowed, for EXPLAIN */
@@ -502,7 +462,6 @@ struct MsAggState
 	bool		more_follows;	/* the block at hand and the next are wholly
 								 * in one group */
 
-	MsBatch		batch;
 	double		dense[MS_BLOCK_ROWS];
 	int64		dense_times[MS_BLOCK_ROWS];
 

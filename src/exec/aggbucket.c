@@ -77,7 +77,7 @@ value_at(MsAggState *state, int fn, int64 t)
 	ExprContext *econtext = state->scan.css.ss.ps.ps_ExprContext;
 	bool		isnull;
 
-	ms_agg_fill_time(state, t);
+	ms_scan_fill_time(&state->scan, t);
 	econtext->ecxt_scantuple = state->scan.row_slot;
 	return DatumGetTimestampTz(ExecEvalExprSwitchContext(state->buckets.exprs[fn], econtext, &isnull));
 }

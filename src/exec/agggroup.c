@@ -284,7 +284,7 @@ ms_group_of(MsAggState *state, uint32 lg, MsInterval *interval, int64 t)
 		return ms_group_find(state, lg, -1);
 	if (interval->key < 0)
 	{
-		ms_agg_fill_time(state, t);
+		ms_scan_fill_time(&state->scan, t);
 		interval->key = ms_keys_find(state, &state->time_keys);
 	}
 	return ms_group_find(state, lg, interval->key);

@@ -65,33 +65,6 @@ take_exprs(const CustomScan *cscan, int *at, int n)
 	return result;
 }
 
-/* Which value columns does the plan use at all? */
-static void
-collect_columns(MsAggState *state, List *exprs)
-{
-	Bitmapset  *used = NULL;
-	int			x = -1;
-	TupleDesc	tupdesc = RelationGetDescr(state->scan.css.ss.ss_currentRelation);
-
-	pull_varattnos((Node *) exprs, state->rel.relid, &used);
-	state->columns = palloc0(sizeof(MsAggColumn) * Max(tupdesc->natts, 1));
-	while ((x = bms_next_member(used, x)) >= 0)
-	{
-		AttrNumber	att = x + FirstLowInvalidHeapAttributeNumber;
-		MsAggColumn *column;
-
-		if (bms_is_member(x, state->rel.label_atts))
-			state->uses_labels = true;
-		else if (att != state->rel.time_att)
-		{
-			column = &state->columns[state->ncolumns++];
-			column->att = att;
-			column->value_room = palloc(sizeof(double) * MS_BLOCK_ROWS);
-			column->null_room = palloc(sizeof(bool) * MS_BLOCK_ROWS);
-		}
-	}
-}
-
 /* Sorts the group keys into those of labels and those of the time. */
 static void
 init_keys(MsAggState *state, List *keys, List *eqops)
@@ -156,26 +129,6 @@ find_mode(MsAggState *state)
 	return state->label_keys.nkeys > 0 || state->has_counters ? MS_MODE_LABELS : MS_MODE_ALL;
 }
 
-/* Where the cursor has the columns used.  Again whenever the storage has changed. */
-static void
-find_columns(MsScanState *scan)
-{
-	MsAggState *state = (MsAggState *) scan;
-	const MsRelDesc *desc = scan->desc;
-
-	scan->need = palloc0(sizeof(bool) * Max(desc->nvalues, 1));
-	scan->columns = palloc(sizeof(MsScanColumn));
-	scan->ncolumns = 0;
-	for (int i = 0; i < state->ncolumns; i++)
-	{
-		const MsRelColumn *col = &desc->cols[state->columns[i].att - 1];
-
-		state->columns[i].ordinal = col->ordinal;
-		state->columns[i].is_float4 = col->kind == MS_FLOAT4;
-		scan->need[col->ordinal] = true;
-	}
-}
-
 /* Do conditions or arguments look at labels? */
 static bool
 needs_labels(const MsAggState *state)
@@ -204,6 +157,8 @@ begin_agg(CustomScanState *node, EState *estate, int eflags)
 	Relation	rel = node->ss.ss_currentRelation;
 	MsPlanRel	prel;
 	List	   *aggs;
+	List	   *exprs;
+	Bitmapset  *used = NULL;
 	int			at = 0;
 
 	ms_plan_rel(RelationGetRelid(rel), false, &prel);
@@ -233,19 +188,21 @@ begin_agg(CustomScanState *node, EState *estate, int eflags)
 	scan->label_qual = ExecInitQual(scan->exprs[MS_EXPR_LABEL], &node->ss.ps);
 	scan->bounds = ms_timerange_init(scan->exprs[MS_EXPR_TIME], cscan->scan.scanrelid,
 									 state->rel.time_att, &node->ss.ps);
-	collect_columns(state, list_concat(list_concat_copy(state->key_exprs, aggs), state->row_exprs));
+	exprs = list_make3(state->key_exprs, aggs, state->row_exprs);
+	ms_scan_find_columns(scan, exprs);
 	init_keys(state, state->key_exprs, lsecond(cscan->custom_private));
-	ms_preds_init(state, &state->where, state->row_exprs);
+	ms_preds_init(&state->scan, &state->rel, &state->where, state->row_exprs);
 	ms_accs_init(state, aggs);
 	state->reach = find_reach(state);
 	state->mode = find_mode(state);
 	state->needs_labels = needs_labels(state);
-	state->uses_labels |= scan->exprs[MS_EXPR_SAFE] != NIL || scan->exprs[MS_EXPR_LABEL] != NIL;
+	pull_varattnos((Node *) exprs, state->rel.relid, &used);
+	state->uses_labels = bms_overlap(used, state->rel.label_atts) ||
+		scan->exprs[MS_EXPR_SAFE] != NIL || scan->exprs[MS_EXPR_LABEL] != NIL;
 	state->group_cxt = AllocSetContextCreate(estate->es_query_cxt, "memseries groups",
 											 ALLOCSET_DEFAULT_SIZES);
 	state->memory_limit = get_hash_memory_limit();
 
-	scan->find_columns = find_columns;
 	ms_scan_prepare(scan, estate);
 	scan->index = ms_labelindex_create(scan, cscan->scan.scanrelid);
 	scan->codes = ms_labelcodes_create(scan, cscan->scan.scanrelid);
@@ -289,13 +246,13 @@ start_agg(MsAggState *state)
 	if (scan->done)
 		return;
 
-	ms_preds_start(state, &state->where);
+	ms_preds_start(&state->scan, &state->where);
 	for (int i = 0; i < state->nfilters; i++)
-		ms_preds_start(state, state->filters[i]);
+		ms_preds_start(&state->scan, state->filters[i]);
 	for (int i = 0; i < state->naccs; i++)
 	{
 		if (state->accs[i].bool_arg != NULL)
-			ms_preds_start(state, state->accs[i].bool_arg);
+			ms_preds_start(&state->scan, state->accs[i].bool_arg);
 	}
 	ms_keys_reset(&state->label_keys);
 	ms_keys_reset(&state->time_keys);
@@ -348,7 +305,7 @@ list_series(MsAggState *state)
 		MsKeyRow   *row;
 		int			lg;
 
-		ms_agg_fill_time(state, 0);
+		ms_scan_fill_time(&state->scan, 0);
 		lg = ms_keys_find(state, &state->label_keys);
 		row = &state->label_keys.rows[lg];
 		state->next_series[scan->sid] = row->first;

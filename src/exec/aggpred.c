@@ -29,22 +29,22 @@
 
 #include "exec/agg.h"
 
-static MsAggColumn *
-find_column(MsAggState *state, AttrNumber att)
+static MsScanColumn *
+find_column(MsScanState *scan, AttrNumber att)
 {
-	for (int i = 0; i < state->ncolumns; i++)
+	for (int i = 0; i < scan->ncolumns; i++)
 	{
-		if (state->columns[i].att == att)
-			return &state->columns[i];
+		if (scan->columns[i].att == att - 1)
+			return &scan->columns[i];
 	}
 	elog(ERROR, "column %d was not prepared for aggregation", att);
 }
 
 /* Compiles a set. */
 void
-ms_preds_init(MsAggState *state, MsPredSet *set, List *clauses)
+ms_preds_init(MsScanState *scan, const MsAggRel *rel, MsPredSet *set, List *clauses)
 {
-	PlanState  *ps = &state->scan.css.ss.ps;
+	PlanState  *ps = &scan->css.ss.ps;
 	ListCell   *lc;
 
 	memset(set, 0, offsetof(MsPredSet, mask));
@@ -55,22 +55,22 @@ ms_preds_init(MsAggState *state, MsPredSet *set, List *clauses)
 		MsPred	   *pred = &set->preds[set->n++];
 		MsPredMatch match;
 
-		pred->kind = ms_agg_match_pred(&state->rel, lfirst(lc), &match);
+		pred->kind = ms_agg_match_pred(rel, lfirst(lc), &match);
 		switch (pred->kind)
 		{
 			case MS_PRED_COMPARE:
-				pred->column = find_column(state, match.att);
+				pred->column = find_column(scan, match.att);
 				pred->op = match.op;
 				pred->expr = ExecInitExpr(match.operand, ps);
 				pred->is_null = exprType((Node *) match.operand) == FLOAT4OID;
 				break;
 			case MS_PRED_NULLTEST:
-				pred->column = find_column(state, match.att);
+				pred->column = find_column(scan, match.att);
 				pred->is_null = match.is_null;
 				break;
 			case MS_PRED_TIME:
-				pred->bounds = ms_timerange_init(list_make1(lfirst(lc)), state->rel.relid,
-												 state->rel.time_att, ps);
+				pred->bounds = ms_timerange_init(list_make1(lfirst(lc)), rel->relid,
+												 rel->time_att, ps);
 				break;
 			case MS_PRED_LABEL:
 				pred->expr = ExecInitQual(list_make1(lfirst(lc)), ps);
@@ -87,9 +87,9 @@ ms_preds_init(MsAggState *state, MsPredSet *set, List *clauses)
 
 /* Evaluates what is constant during a scan. */
 void
-ms_preds_start(MsAggState *state, MsPredSet *set)
+ms_preds_start(MsScanState *scan, MsPredSet *set)
 {
-	ExprContext *econtext = state->scan.css.ss.ps.ps_ExprContext;
+	ExprContext *econtext = scan->css.ss.ps.ps_ExprContext;
 
 	for (int i = 0; i < set->n; i++)
 	{
@@ -110,11 +110,11 @@ ms_preds_start(MsAggState *state, MsPredSet *set)
 
 /* Evaluates what is constant in a series.  Its labels are in the row slot. */
 void
-ms_preds_series(MsAggState *state, MsPredSet *set)
+ms_preds_series(MsScanState *scan, MsPredSet *set)
 {
-	ExprContext *econtext = state->scan.css.ss.ps.ps_ExprContext;
+	ExprContext *econtext = scan->css.ss.ps.ps_ExprContext;
 
-	econtext->ecxt_scantuple = state->scan.row_slot;
+	econtext->ecxt_scantuple = scan->row_slot;
 	for (int i = 0; i < set->n; i++)
 	{
 		if (set->preds[i].kind == MS_PRED_LABEL)
@@ -175,7 +175,7 @@ decide_compare(const MsPred *pred, const MsSummary *s, int nrows)
 }
 
 static MsSelection
-decide_pred(MsAggState *state, const MsPred *pred, MsBatch *batch)
+decide_pred(MsScanState *scan, const MsPred *pred, MsBatch *batch)
 {
 	const MsSummary *s;
 
@@ -194,7 +194,7 @@ decide_pred(MsAggState *state, const MsPred *pred, MsBatch *batch)
 				MS_SELECT_ALL : MS_SELECT_SOME;
 		case MS_PRED_COMPARE:
 		case MS_PRED_NULLTEST:
-			if (!ms_batch_summary(state, batch, pred->column))
+			if (!ms_batch_summary(scan, batch, pred->column))
 				return MS_SELECT_SOME;
 			s = &pred->column->summary;
 			if (pred->kind == MS_PRED_COMPARE)
@@ -211,7 +211,7 @@ decide_pred(MsAggState *state, const MsPred *pred, MsBatch *batch)
 
 /* Does the set select all rows of the batch, or none?  Without decoding any. */
 MsSelection
-ms_preds_decide(MsAggState *state, MsPredSet *set, MsBatch *batch)
+ms_preds_decide(MsScanState *scan, MsPredSet *set, MsBatch *batch)
 {
 	if (set->decided)
 		return set->status;
@@ -219,7 +219,7 @@ ms_preds_decide(MsAggState *state, MsPredSet *set, MsBatch *batch)
 	set->status = MS_SELECT_ALL;
 	for (int i = 0; i < set->n && set->status != MS_SELECT_NONE; i++)
 	{
-		MsSelection one = decide_pred(state, &set->preds[i], batch);
+		MsSelection one = decide_pred(scan, &set->preds[i], batch);
 
 		set->status = Min(set->status, one);
 	}
@@ -281,11 +281,11 @@ mask_compare(int op, const double *v, double c, bool *mask, int n)
 }
 
 static void
-mask_values(MsAggState *state, const MsPred *pred, MsBatch *batch, int from, int n, bool *mask)
+mask_values(MsScanState *scan, const MsPred *pred, MsBatch *batch, int from, int n, bool *mask)
 {
-	MsAggColumn *column = pred->column;
+	MsScanColumn *column = pred->column;
 
-	ms_batch_load(state, batch, column);
+	ms_batch_load(scan, batch, column);
 	if (pred->kind == MS_PRED_COMPARE)
 		mask_compare(pred->op, column->values + from, pred->operand, mask, n);
 	if (pred->kind == MS_PRED_NULLTEST && pred->is_null)
@@ -300,16 +300,16 @@ mask_values(MsAggState *state, const MsPred *pred, MsBatch *batch, int from, int
 }
 
 static void
-mask_rows(MsAggState *state, const MsPred *pred, MsBatch *batch, int from, int n, bool *mask)
+mask_rows(MsScanState *scan, const MsPred *pred, MsBatch *batch, int from, int n, bool *mask)
 {
-	ExprContext *econtext = state->scan.css.ss.ps.ps_ExprContext;
+	ExprContext *econtext = scan->css.ss.ps.ps_ExprContext;
 
 	for (int i = 0; i < n; i++)
 	{
 		if (!mask[i])
 			continue;
-		ms_agg_fill_row(state, batch, from + i);
-		econtext->ecxt_scantuple = state->scan.row_slot;
+		ms_batch_fill_row(scan, batch, from + i);
+		econtext->ecxt_scantuple = scan->row_slot;
 		mask[i] = ExecQual(pred->expr, econtext);
 		ResetExprContext(econtext);
 	}
@@ -320,7 +320,7 @@ mask_rows(MsAggState *state, const MsPred *pred, MsBatch *batch, int from, int n
  * has (NULL: all).
  */
 void
-ms_preds_mask(MsAggState *state, MsPredSet *set, MsBatch *batch, int from, int to,
+ms_preds_mask(MsScanState *scan, MsPredSet *set, MsBatch *batch, int from, int to,
 			  const bool *among)
 {
 	bool	   *mask = set->mask + from;
@@ -337,10 +337,10 @@ ms_preds_mask(MsAggState *state, MsPredSet *set, MsBatch *batch, int from, int t
 		if (pred->never || (pred->kind == MS_PRED_LABEL && !pred->holds))
 			memset(mask, false, n);
 		else if (pred->kind == MS_PRED_COMPARE || pred->kind == MS_PRED_NULLTEST)
-			mask_values(state, pred, batch, from, n, mask);
+			mask_values(scan, pred, batch, from, n, mask);
 		else if (pred->kind == MS_PRED_TIME)
 		{
-			const int64 *times = ms_batch_times(state, batch) + from;
+			const int64 *times = ms_batch_times(scan, batch) + from;
 
 			MASK_LOOP(times[row] >= pred->lo && times[row] < pred->hi);
 		}
@@ -348,6 +348,6 @@ ms_preds_mask(MsAggState *state, MsPredSet *set, MsBatch *batch, int from, int t
 	for (int i = 0; i < set->n; i++)
 	{
 		if (set->preds[i].kind == MS_PRED_ROW && !set->preds[i].never)
-			mask_rows(state, &set->preds[i], batch, from, n, mask);
+			mask_rows(scan, &set->preds[i], batch, from, n, mask);
 	}
 }

@@ -25,171 +25,13 @@
 #include "exec/agg.h"
 #include "store/rowbuf.h"
 
-/* ---- the batch at hand ---- */
-
 static void
 begin_batch(MsAggState *state, MsBatch *batch, int n)
 {
-	CHECK_FOR_INTERRUPTS();
-	batch->n = n;
-	batch->times = NULL;
-	batch->chunk = NULL;
-	batch->block = NULL;
-	batch->rows = NULL;
-	batch->row = 0;
-	batch->decoded = false;
-	for (int i = 0; i < state->ncolumns; i++)
-		state->columns[i].loaded = state->columns[i].summarized = false;
+	ms_batch_begin(&state->scan, batch, n);
 	for (int i = 0; i < state->nfilters; i++)
 		state->filters[i]->decided = false;
 	state->where.decided = false;
-}
-
-/* Times of the batch, decoded now if need be. */
-const int64 *
-ms_batch_times(MsAggState *state, MsBatch *batch)
-{
-	if (batch->times == NULL)
-	{
-		if (!ms_chunk_block_times(batch->chunk, batch->block, batch->time_room))
-			ms_cursor_damaged(state->scan.cursor);
-		batch->times = batch->time_room;
-	}
-	return batch->times;
-}
-
-/* A column that the chunk does not have. */
-static void
-load_missing(MsAggState *state, MsBatch *batch, MsAggColumn *column)
-{
-	double		value;
-	bool		isnull = !ms_cursor_missing(state->scan.cursor, column->ordinal, &value);
-
-	for (int i = 0; i < batch->n; i++)
-		column->value_room[i] = value;
-	column->values = column->value_room;
-	column->nulls = NULL;
-	if (isnull)
-	{
-		memset(column->null_room, true, batch->n);
-		column->nulls = column->null_room;
-	}
-}
-
-/* Makes a column's values those of the batch. */
-void
-ms_batch_load(MsAggState *state, MsBatch *batch, MsAggColumn *column)
-{
-	bool		has_nulls;
-
-	if (column->loaded)
-		return;
-	column->loaded = true;
-	if (batch->rows != NULL)
-	{
-		const bool *nulls = batch->rows->nulls ? batch->rows->nulls[column->ordinal] : NULL;
-
-		column->values = batch->rows->values[column->ordinal] + batch->row;
-		column->nulls = nulls ? nulls + batch->row : NULL;
-		return;
-	}
-	batch->decoded = true;
-	if (column->ordinal >= batch->chunk->ncols)
-	{
-		load_missing(state, batch, column);
-		return;
-	}
-	if (!ms_chunk_block_values(batch->chunk, batch->block, column->ordinal, column->value_room,
-							   column->null_room, &has_nulls, ms_cursor_work(state->scan.cursor)))
-		ms_cursor_damaged(state->scan.cursor);
-	column->values = column->value_room;
-	column->nulls = has_nulls ? column->null_room : NULL;
-}
-
-/* Makes a column's summary that of the batch; false if there is none, or it shall not be used. */
-bool
-ms_batch_summary(MsAggState *state, MsBatch *batch, MsAggColumn *column)
-{
-	MsSummary  *s = &column->summary;
-
-	if (batch->block == NULL || !ms_enable_summaries)
-		return false;
-	if (column->summarized)
-		return true;
-	column->summarized = true;
-	if (column->ordinal < batch->chunk->ncols)
-	{
-		if (!ms_chunk_block_summary(batch->chunk, batch->block, column->ordinal, s))
-			ms_cursor_damaged(state->scan.cursor);
-		return true;
-	}
-	memset(s, 0, sizeof(*s));
-	if (ms_cursor_missing(state->scan.cursor, column->ordinal, &s->min))
-	{
-		s->count = batch->n;
-		s->max = s->min;
-		s->has_nan = s->min != s->min;
-		s->sum = s->min * batch->n;
-	}
-	return true;
-}
-
-/*
- * The same from the integers that the values are stored as, which takes half as long
- * as from the values; false if they are not, or the values are there already.
- */
-bool
-ms_batch_totals(MsAggState *state, MsBatch *batch, MsAggColumn *column)
-{
-	if (batch->block == NULL || column->loaded)
-		return false;
-	if (!column->summarized)
-	{
-		column->summarized = ms_chunk_block_totals(batch->chunk, batch->block, column->ordinal,
-												   &column->summary,
-												   ms_cursor_work(state->scan.cursor));
-		batch->decoded = true;
-	}
-	return column->summarized;
-}
-
-/* ---- rows for PostgreSQL's expressions ---- */
-
-/* Puts the labels at hand and a time into the row slot. */
-void
-ms_agg_fill_time(MsAggState *state, int64 t)
-{
-	MsScanState *scan = &state->scan;
-	TupleTableSlot *slot = scan->row_slot;
-	int			natts = slot->tts_tupleDescriptor->natts;
-
-	ExecClearTuple(slot);
-	memcpy(slot->tts_values, scan->template_values, sizeof(Datum) * natts);
-	memcpy(slot->tts_isnull, scan->template_isnull, sizeof(bool) * natts);
-	slot->tts_values[state->rel.time_att - 1] = TimestampTzGetDatum(t);
-	slot->tts_isnull[state->rel.time_att - 1] = false;
-	ExecStoreVirtualTuple(slot);
-}
-
-/* Puts a row of the batch into the row slot, with all columns that are used. */
-void
-ms_agg_fill_row(MsAggState *state, MsBatch *batch, int row)
-{
-	TupleTableSlot *slot = state->scan.row_slot;
-
-	ms_agg_fill_time(state, ms_batch_times(state, batch)[row]);
-	for (int i = 0; i < state->ncolumns; i++)
-	{
-		MsAggColumn *column = &state->columns[i];
-		int			at = column->att - 1;
-
-		ms_batch_load(state, batch, column);
-		slot->tts_isnull[at] = column->nulls != NULL && column->nulls[row];
-		if (!slot->tts_isnull[at])
-			slot->tts_values[at] = column->is_float4 ?
-				Float4GetDatum(ms_float4_narrow(column->values[row])) :
-				Float8GetDatum(column->values[row]);
-	}
 }
 
 /* ---- rows into groups ---- */
@@ -200,7 +42,7 @@ group_for(MsAggState *state, MsInterval *interval, int64 t)
 {
 	if (state->lg < 0)
 	{
-		ms_agg_fill_time(state, t);
+		ms_scan_fill_time(&state->scan, t);
 		state->lg = ms_keys_find(state, &state->label_keys);
 	}
 	return ms_group_of(state, state->lg, interval, t);
@@ -216,7 +58,7 @@ interval_of(MsAggState *state, int64 t)
 static void
 add_rows(MsAggState *state, MsBatch *batch, int from, int to, const bool *mask)
 {
-	const int64 *times = ms_batch_times(state, batch);
+	const int64 *times = ms_batch_times(&state->scan, batch);
 
 	while (from < to)
 	{
@@ -249,9 +91,9 @@ select_rows(MsAggState *state, MsBatch *batch, int from, int to)
 
 	if (from >= to)
 		return;
-	if (ms_preds_decide(state, &state->where, batch) == MS_SELECT_SOME)
+	if (ms_preds_decide(&state->scan, &state->where, batch) == MS_SELECT_SOME)
 	{
-		ms_preds_mask(state, &state->where, batch, from, to, NULL);
+		ms_preds_mask(&state->scan, &state->where, batch, from, to, NULL);
 		mask = state->where.mask;
 	}
 	add_rows(state, batch, from, to, mask);
@@ -278,13 +120,13 @@ add_block(MsAggState *state, const MsChunk *chunk, const MsBlockInfo *block,
 		  const MsBlockInfo *next)
 {
 	MsCursorStats *stats = ms_cursor_stats(state->scan.cursor);
-	MsBatch    *batch = &state->batch;
+	MsBatch    *batch = &state->scan.batch;
 	MsSelection where;
 
 	begin_batch(state, batch, block->nrows);
 	batch->chunk = chunk;
 	batch->block = block;
-	where = ms_preds_decide(state, &state->where, batch);
+	where = ms_preds_decide(&state->scan, &state->where, batch);
 	if (where == MS_SELECT_NONE)
 	{
 		stats->blocks_skipped++;
@@ -317,7 +159,7 @@ add_block(MsAggState *state, const MsChunk *chunk, const MsBlockInfo *block,
 		select_rows(state, batch, 0, batch->n);
 	else
 	{
-		const int64 *times = ms_batch_times(state, batch);
+		const int64 *times = ms_batch_times(&state->scan, batch);
 
 		select_rows(state, batch, ms_first_time(times, batch->n, state->scan.lo),
 					ms_first_time(times, batch->n, state->scan.hi));
@@ -363,7 +205,7 @@ static void
 add_totals(MsAggState *state, MsPart *part)
 {
 	MsCursorStats *stats = ms_cursor_stats(state->scan.cursor);
-	MsBatch    *batch = &state->batch;
+	MsBatch    *batch = &state->scan.batch;
 	MsBlockInfo whole = {0};
 	char	   *group;
 
@@ -372,9 +214,9 @@ add_totals(MsAggState *state, MsPart *part)
 	whole.tmax = part->totals.tmax;
 	begin_batch(state, batch, whole.nrows);
 	batch->block = &whole;
-	for (int i = 0; i < state->ncolumns; i++)
+	for (int i = 0; i < state->scan.ncolumns; i++)
 	{
-		MsAggColumn *column = &state->columns[i];
+		MsScanColumn *column = &state->scan.columns[i];
 
 		if (!ms_totals_column(&part->totals, column->ordinal, &column->summary))
 			ms_cursor_damaged(state->scan.cursor);
@@ -394,13 +236,13 @@ add_decoded(MsAggState *state, const MsRows *rows)
 	state->more_follows = false;
 	for (int row = 0; row < rows->nrows; row += MS_BLOCK_ROWS)
 	{
-		MsBatch    *batch = &state->batch;
+		MsBatch    *batch = &state->scan.batch;
 
 		begin_batch(state, batch, Min(MS_BLOCK_ROWS, rows->nrows - row));
 		batch->rows = rows;
 		batch->row = row;
 		batch->times = rows->times + row;
-		if (ms_preds_decide(state, &state->where, batch) != MS_SELECT_NONE)
+		if (ms_preds_decide(&state->scan, &state->where, batch) != MS_SELECT_NONE)
 			select_rows(state, batch, 0, batch->n);
 	}
 }
@@ -446,7 +288,7 @@ static bool
 add_block_edge(MsAggState *state, const MsChunk *chunk, const MsBlockInfo *block)
 {
 	MsCursorStats *stats = ms_cursor_stats(state->scan.cursor);
-	MsBatch    *batch = &state->batch;
+	MsBatch    *batch = &state->scan.batch;
 	int			row;
 
 	begin_batch(state, batch, block->nrows);
@@ -454,10 +296,10 @@ add_block_edge(MsAggState *state, const MsChunk *chunk, const MsBlockInfo *block
 	batch->block = block;
 	if (state->reach == MS_REACH_FIRST)
 		row = block->tmin >= state->scan.lo ? 0 :
-			ms_first_time(ms_batch_times(state, batch), batch->n, state->scan.lo);
+			ms_first_time(ms_batch_times(&state->scan, batch), batch->n, state->scan.lo);
 	else
 		row = block->tmax < state->scan.hi ? batch->n - 1 :
-			ms_first_time(ms_batch_times(state, batch), batch->n, state->scan.hi) - 1;
+			ms_first_time(ms_batch_times(&state->scan, batch), batch->n, state->scan.hi) - 1;
 	if (row < 0 || row >= batch->n)
 		return false;
 	if (batch->times != NULL &&
@@ -489,14 +331,14 @@ add_chunk_edge(MsAggState *state, const MsChunk *chunk)
 	if (!edge_block(state, chunk, &block))
 		return false;
 	added = add_block_edge(state, chunk, &block);
-	state->batch.block = NULL;	/* it was ours */
+	state->scan.batch.block = NULL;	/* it was ours */
 	return added;
 }
 
 static bool
 add_decoded_edge(MsAggState *state, const MsRows *rows)
 {
-	MsBatch    *batch = &state->batch;
+	MsBatch    *batch = &state->scan.batch;
 	int			row = state->reach == MS_REACH_FIRST ? 0 : rows->nrows - 1;
 
 	begin_batch(state, batch, 1);
@@ -524,10 +366,10 @@ ms_agg_series(MsAggState *state, int lg)
 	state->lg = lg;
 	if (state->needs_labels)
 	{
-		ms_agg_fill_time(state, 0);
-		ms_preds_series(state, &state->where);
+		ms_scan_fill_time(&state->scan, 0);
+		ms_preds_series(&state->scan, &state->where);
 		for (int i = 0; i < state->nfilters; i++)
-			ms_preds_series(state, state->filters[i]);
+			ms_preds_series(&state->scan, state->filters[i]);
 		ms_accs_series(state);
 	}
 	while (ms_cursor_next_part(cursor, &part))

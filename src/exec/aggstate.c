@@ -32,7 +32,7 @@ find_filter(MsAggState *state, List *clauses)
 			return state->filters[i];
 	}
 	set = palloc0(sizeof(MsPredSet));
-	ms_preds_init(state, set, clauses);
+	ms_preds_init(&state->scan, &state->rel, set, clauses);
 	state->filters[state->nfilters++] = set;
 	return set;
 }
@@ -43,10 +43,10 @@ describe_acc(MsAggState *state, const MsAggMatch *match, MsAcc *acc)
 {
 	memset(acc, 0, sizeof(*acc));
 	acc->filter = find_filter(state, match->filter);
-	for (int i = 0; i < state->ncolumns; i++)
+	for (int i = 0; i < state->scan.ncolumns; i++)
 	{
-		if (match->att != 0 && state->columns[i].att == match->att)
-			acc->column = &state->columns[i];
+		if (match->att != 0 && state->scan.columns[i].att == match->att - 1)
+			acc->column = &state->scan.columns[i];
 	}
 	switch (match->kind)
 	{
@@ -113,7 +113,7 @@ compile_arg(MsAggState *state, MsAcc *acc)
 	else
 	{
 		acc->bool_arg = palloc0(sizeof(MsPredSet));
-		ms_preds_init(state, acc->bool_arg, list_make1(acc->arg));
+		ms_preds_init(&state->scan, &state->rel, acc->bool_arg, list_make1(acc->arg));
 	}
 }
 
@@ -219,7 +219,7 @@ ms_accs_series(MsAggState *state)
 
 /* The values of rows from..to that are selected and not NULL, side by side; their number. */
 static int
-dense_values(MsAggState *state, const MsAggColumn *column, int from, int to, const bool *mask,
+dense_values(MsAggState *state, const MsScanColumn *column, int from, int to, const bool *mask,
 			 const double **values)
 {
 	const double *v = column->values;
@@ -310,7 +310,7 @@ add_bools(MsAggState *state, MsAcc *acc, MsBoolCounts *counts, MsBatch *batch,
 			counts->no += n;
 		return;
 	}
-	ms_preds_mask(state, acc->bool_arg, batch, from, to, mask);
+	ms_preds_mask(&state->scan, acc->bool_arg, batch, from, to, mask);
 	yes = count_rows(acc->bool_arg->mask, from, to);
 	counts->yes += yes;
 	if (acc->bool_arg->preds[0].kind == MS_PRED_COMPARE)
@@ -335,7 +335,7 @@ set_edge(MsAggState *state, MsAcc *acc, MsEdge *edge, MsBatch *batch, int row, i
 {
 	if (edge->n > 0 && (acc->last ? time <= edge->time : time >= edge->time))
 		return;
-	ms_batch_load(state, batch, acc->column);
+	ms_batch_load(&state->scan, batch, acc->column);
 	edge->n = 1;
 	edge->time = time;
 	edge->value = acc->column->values[row];
@@ -346,11 +346,11 @@ static void
 add_counter(MsAggState *state, MsAcc *acc, MsCounterState *counter, MsBatch *batch,
 			int from, int to, const bool *mask)
 {
-	const int64 *times = ms_batch_times(state, batch);
+	const int64 *times = ms_batch_times(&state->scan, batch);
 	const double *values;
 	int			n;
 
-	ms_batch_load(state, batch, acc->column);
+	ms_batch_load(&state->scan, batch, acc->column);
 	n = dense_values(state, acc->column, from, to, mask, &values);
 	if (values == state->dense)
 	{
@@ -387,13 +387,13 @@ ms_acc_rows(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch,
 
 	if (acc->filter != NULL)
 	{
-		MsSelection status = ms_preds_decide(state, acc->filter, batch);
+		MsSelection status = ms_preds_decide(&state->scan, acc->filter, batch);
 
 		if (status == MS_SELECT_NONE)
 			return;
 		if (status == MS_SELECT_SOME)
 		{
-			ms_preds_mask(state, acc->filter, batch, from, to, mask);
+			ms_preds_mask(&state->scan, acc->filter, batch, from, to, mask);
 			mask = acc->filter->mask;
 		}
 	}
@@ -407,7 +407,7 @@ ms_acc_rows(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch,
 			row = edge_row(mask, from, to, false);
 			if (row >= 0)
 			{
-				const int64 *times = ms_batch_times(state, batch);
+				const int64 *times = ms_batch_times(&state->scan, batch);
 
 				add_times(at, times[row], times[edge_row(mask, from, to, true)]);
 			}
@@ -416,14 +416,14 @@ ms_acc_rows(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch,
 			add_bools(state, acc, at, batch, from, to, mask);
 			break;
 		case MS_ACC_VALUE:
-			ms_batch_load(state, batch, acc->column);
+			ms_batch_load(&state->scan, batch, acc->column);
 			n = dense_values(state, acc->column, from, to, mask, &values);
 			ms_value_stats_add(at, acc->want, values, n);
 			break;
 		case MS_ACC_EDGE:
 			row = edge_row(mask, from, to, acc->last);
 			if (row >= 0)
-				set_edge(state, acc, at, batch, row, ms_batch_times(state, batch)[row]);
+				set_edge(state, acc, at, batch, row, ms_batch_times(&state->scan, batch)[row]);
 			break;
 		case MS_ACC_COUNTER:
 			add_counter(state, acc, at, batch, from, to, mask);
@@ -463,7 +463,7 @@ ms_acc_block(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch)
 
 	if (acc->filter != NULL)
 	{
-		MsSelection status = ms_preds_decide(state, acc->filter, batch);
+		MsSelection status = ms_preds_decide(&state->scan, acc->filter, batch);
 
 		if (status == MS_SELECT_NONE)
 			return;
@@ -486,8 +486,8 @@ ms_acc_block(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch)
 			return;
 		case MS_ACC_VALUE:
 			if (!(acc->want & MS_WANT_SQUARES) &&
-				(ms_batch_summary(state, batch, acc->column) ||
-				 ms_batch_totals(state, batch, acc->column)) &&
+				(ms_batch_summary(&state->scan, batch, acc->column) ||
+				 ms_batch_totals(&state->scan, batch, acc->column)) &&
 				ms_value_stats_add_summary(at, acc->want, &acc->column->summary))
 				return;
 			break;

@@ -83,43 +83,52 @@ compile_for_any_slot(CustomScanState *node)
 	ExecAssignScanProjectionInfo(&node->ss);
 }
 
-/* Finds out which value columns the plan asks for. */
-static void
-find_columns(MsScanState *state)
+/* Finds out which value columns the expressions ask for.  Once. */
+void
+ms_scan_find_columns(MsScanState *state, List *exprs)
 {
+	ScanState  *ss = &state->css.ss;
 	const MsRelDesc *desc = state->desc;
-	Plan	   *plan = state->css.ss.ps.plan;
-	Index		relid = ((Scan *) plan)->scanrelid;
 	Bitmapset  *used = NULL;
 	bool		whole_row;
 
-	pull_varattnos((Node *) plan->targetlist, relid, &used);
-	pull_varattnos((Node *) plan->qual, relid, &used);
+	pull_varattnos((Node *) exprs, ((Scan *) ss->ps.plan)->scanrelid, &used);
 	whole_row = bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, used);
-
-	state->need = palloc0(sizeof(bool) * Max(desc->nvalues, 1));
-	state->columns = palloc(sizeof(MsScanColumn) * Max(desc->natts, 1));
-	state->ncolumns = 0;
+	state->columns = palloc0(sizeof(MsScanColumn) * Max(desc->natts, 1));
 	for (int i = 0; i < desc->natts; i++)
 	{
-		const MsRelColumn *col = &desc->cols[i];
+		MsScanColumn *column;
 
-		if (col->role != MS_ROLE_VALUE ||
+		if (desc->cols[i].role != MS_ROLE_VALUE ||
 			(!whole_row &&
 			 !bms_is_member(i + 1 - FirstLowInvalidHeapAttributeNumber, used)))
 			continue;
-		state->need[col->ordinal] = true;
-		state->columns[state->ncolumns].att = i;
-		state->columns[state->ncolumns].ordinal = col->ordinal;
-		state->columns[state->ncolumns].is_float4 = col->kind == MS_FLOAT4;
-		state->ncolumns++;
+		column = &state->columns[state->ncolumns++];
+		column->att = i;
+		column->is_float4 = desc->cols[i].kind == MS_FLOAT4;
+		column->value_room = palloc(sizeof(double) * MS_BLOCK_ROWS);
+		column->null_room = palloc(sizeof(bool) * MS_BLOCK_ROWS);
 	}
 	bms_free(used);
 }
 
+/* Finds out where the cursor has the columns.  Again whenever the storage has changed. */
+static void
+place_columns(MsScanState *state)
+{
+	state->need = palloc0(sizeof(bool) * Max(state->desc->nvalues, 1));
+	for (int i = 0; i < state->ncolumns; i++)
+	{
+		MsScanColumn *column = &state->columns[i];
+
+		column->ordinal = state->desc->cols[column->att].ordinal;
+		state->need[column->ordinal] = true;
+	}
+}
+
 /*
- * Makes a scan ready to be started, once its conditions are compiled and
- * row_slot and find_columns are set.  Writes the transaction's buffered rows.
+ * Makes a scan ready to be started, once its conditions are compiled, its
+ * columns found and row_slot is set.  Writes the transaction's buffered rows.
  */
 void
 ms_scan_prepare(MsScanState *state, EState *estate)
@@ -134,7 +143,7 @@ ms_scan_prepare(MsScanState *state, EState *estate)
 	state->template_values = palloc0(sizeof(Datum) * natts);
 	state->template_isnull = palloc(sizeof(bool) * natts);
 	memset(state->template_isnull, true, sizeof(bool) * natts);
-	state->find_columns(state);
+	place_columns(state);
 }
 
 static void
@@ -159,10 +168,12 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 		return;
 
 	state->row_slot = node->ss.ss_ScanTupleSlot;
-	state->find_columns = find_columns;
+	ms_scan_find_columns(state, list_make2(cscan->scan.plan.targetlist, cscan->scan.plan.qual));
 	ms_scan_prepare(state, estate);
 	state->index = ms_labelindex_create(state, cscan->scan.scanrelid);
 	state->codes = ms_labelcodes_create(state, cscan->scan.scanrelid);
+	if (state->order == MS_ORDER_SERIES)
+		state->reader = ms_rows_create(state, estate->es_epq_active == NULL);
 	if (list_nth_int(cscan->custom_private, MS_PRIVATE_REFETCH) && estate->es_epq_active == NULL)
 		state->refetch = ms_refetch_begin(estate, RelationGetRelid(rel));
 }
@@ -192,10 +203,9 @@ refresh_desc(MsScanState *state, Relation rel)
 	ms_labelindex_reset(state);
 	state->step = NULL;
 	pfree(state->need);
-	pfree(state->columns);
 	pfree(state->desc);
 	state->desc = ms_reldesc_copy(rel);
-	state->find_columns(state);
+	place_columns(state);
 }
 
 /*
@@ -242,35 +252,13 @@ ms_scan_start(MsScanState *state)
 	state->indexed = ms_labelindex_start(state);
 	state->coded = !state->indexed && ms_labelcodes_start(state);
 	state->done = false;
+	if (state->reader != NULL)
+		ms_rows_start(state);
 	if (state->order == MS_ORDER_TIME || state->order == MS_ORDER_TIME_DESC)
 		ms_sorted_start(state);
 }
 
 /* ---- rows ---- */
-
-/* Gets rows to hand out; false at the end. */
-static bool
-next_rows(MsScanState *state)
-{
-	if (!state->started)
-		ms_scan_start(state);
-	while (!state->done)
-	{
-		state->row = 0;
-		if (state->standing && ms_cursor_next(state->cursor, &state->rows))
-		{
-			pgstat_count_index_tuples(state->css.ss.ss_currentRelation, state->rows.nrows);
-			return true;
-		}
-		state->standing = false;
-		state->rows.nrows = 0;
-		if (!ms_scan_next_series(state))
-			state->done = true;
-		else if (state->rows.nrows > 0)
-			return true;
-	}
-	return false;
-}
 
 /* Puts row number state->row of the rows at hand into the slot, which is empty. */
 void
@@ -291,9 +279,6 @@ ms_scan_fill_slot(MsScanState *state, TupleTableSlot *slot)
 		ms_scan_value(&state->rows, row, col->ordinal, col->is_float4,
 					  &slot->tts_values[col->att], &slot->tts_isnull[col->att]);
 	}
-	if (state->refetch != NULL)
-		ms_refetch_tid(state->refetch, state->desc->table, state->sid, &state->rows, row,
-					   &slot->tts_tid);
 }
 
 /* ExecScan's access method. */
@@ -312,10 +297,11 @@ next_row(ScanState *ss)
 			return slot;
 		return ExecStoreVirtualTuple(slot);
 	}
-	if (state->row >= state->rows.nrows && !next_rows(state))
+	if (!ms_rows_next(state))
 		return slot;
 	ms_scan_fill_slot(state, slot);
-	state->row++;
+	if (state->refetch != NULL)
+		ms_refetch_tid(state->refetch, state->row, &slot->tts_tid);
 	return ExecStoreVirtualTuple(slot);
 }
 

@@ -31,7 +31,6 @@
 
 #include "exec/scan.h"
 
-#define ROWS_PER_BATCH	32768	/* offset numbers have 16 bits */
 #define LAST_BLOCK		((BlockNumber) 0x7fffffff)	/* above are tids of rows
 													 * just written */
 
@@ -85,8 +84,12 @@ ms_refetch_begin(EState *estate, Oid relid)
 	return refetch;
 }
 
-static void
-add_batch(MsRefetch *refetch, uint32 sid, int64 from)
+/*
+ * Tids are of another batch from now on: rows of a series without a gap, at most
+ * MaxOffsetNumber, of which `from` is the first one's time.
+ */
+void
+ms_refetch_batch(MsRefetch *refetch, MsTable *table, uint32 sid, int64 from)
 {
 	Batch	   *batch;
 
@@ -99,25 +102,19 @@ add_batch(MsRefetch *refetch, uint32 sid, int64 from)
 		refetch->cap *= 2;
 		refetch->batches = repalloc_huge(refetch->batches, sizeof(Batch) * (Size) refetch->cap);
 	}
+	refetch->table = table;
 	batch = &refetch->batches[refetch->nbatches++];
 	batch->block = next_block++;
 	batch->sid = sid;
 	batch->from = from;
 }
 
-/*
- * Gives row number `row` of the rows at hand a tid.  Rows of a batch must be
- * passed in order, from 0 on.
- */
+/* The tid of row number `row` of the batch. */
 void
-ms_refetch_tid(MsRefetch *refetch, MsTable *table, uint32 sid, const MsRows *rows, int row,
-			   ItemPointer tid)
+ms_refetch_tid(const MsRefetch *refetch, int row, ItemPointer tid)
 {
-	refetch->table = table;
-	if (row % ROWS_PER_BATCH == 0)
-		add_batch(refetch, sid, rows->times[row]);
 	ItemPointerSet(tid, refetch->batches[refetch->nbatches - 1].block,
-				   (OffsetNumber) (row % ROWS_PER_BATCH) + 1);
+				   (OffsetNumber) row + 1);
 }
 
 /* ---- fetching ---- */

@@ -10,6 +10,8 @@
  * paths.c		offers paths to the planner and makes plans of them
  * orderpaths.c	offers those in the order of time, and for single rows
  * node.c		runs a plan
+ * rows.c		goes from the blocks of a series to rows
+ * batch.c		decodes a block column by column
  * series.c		goes from series to series
  * labelcodes.c	finds series by the codes of their labels
  * codeindex.c	remembers which series have a code
@@ -154,14 +156,39 @@ typedef struct MsLabelIndex MsLabelIndex;
 typedef struct MsLabelCodes MsLabelCodes;
 typedef struct MsSorted MsSorted;
 typedef struct MsStepper MsStepper;
+typedef struct MsRowReader MsRowReader;
 
-/* One needed value column. */
+/* A value column that is needed, and what the batch at hand has of it. */
 typedef struct MsScanColumn
 {
 	int			att;			/* attribute number - 1 */
 	int			ordinal;		/* of the value, in the cursor's rows */
 	bool		is_float4;
+
+	bool		loaded;			/* values and nulls are the batch's */
+	bool		summarized;		/* as is summary */
+	const double *values;
+	const bool *nulls;			/* NULL: there are none */
+	MsSummary	summary;
+	double	   *value_room;		/* [MS_BLOCK_ROWS], as is... */
+	bool	   *null_room;
 } MsScanColumn;
+
+/*
+ * Rows of one series in ascending time: a block of a plain part, or some
+ * decoded rows.  At most MS_BLOCK_ROWS.
+ */
+typedef struct MsBatch
+{
+	int			n;
+	const int64 *times;			/* NULL: not decoded yet */
+	const MsChunk *chunk;		/* of a block; NULL: decoded rows */
+	const MsBlockInfo *block;
+	const MsRows *rows;			/* of decoded rows */
+	int			row;			/* the first of them */
+	bool		decoded;		/* some column was */
+	int64		time_room[MS_BLOCK_ROWS];
+} MsBatch;
 
 typedef struct MsScanState MsScanState;
 
@@ -178,12 +205,11 @@ struct MsScanState
 	bool		analyze;		/* somebody will look at the counters */
 	TupleTableSlot *row_slot;	/* borrowed: where conditions look at a row of
 								 * the relation */
-	void		(*find_columns) (MsScanState *state);	/* which values the plan
-														 * needs */
 	List	   *bounds;			/* of MsTimeBound */
-	bool	   *need;			/* by value ordinal */
 	int			ncolumns;
-	MsScanColumn *columns;		/* the needed values */
+	MsScanColumn *columns;		/* the needed values; their ordinals are
+								 * refreshed at rescan */
+	bool	   *need;			/* by value ordinal; likewise */
 	MemoryContext scan_cxt;		/* holds the cursor */
 	MemoryContext series_cxt;	/* label datums of the current series */
 
@@ -203,11 +229,13 @@ struct MsScanState
 	bool		indexed;		/* this scan is led by the index */
 	MsLabelCodes *codes;		/* owned; likewise */
 	bool		coded;			/* this scan is led by codes */
+	MsRowReader *reader;		/* owned; of a scan by series */
 	MsSorted   *sorted;			/* owned; of a scan by time */
 	MsStepper  *step;			/* owned; for rows one by one */
 
 	/* The rows at hand. */
-	MsRows		rows;			/* the cursor's */
+	MsBatch		batch;
+	MsRows		rows;			/* the cursor's, or the batch's */
 	int			row;
 	Datum	   *template_values;	/* a row with the labels at hand */
 	bool	   *template_isnull;
@@ -237,10 +265,25 @@ ms_scan_value(const MsRows *rows, int row, int ordinal, bool is_float4,
 
 /* node.c */
 extern const CustomScanMethods ms_scan_methods;
+extern void ms_scan_find_columns(MsScanState *state, List *exprs);
 extern void ms_scan_prepare(MsScanState *state, EState *estate);
 extern void ms_scan_close(MsScanState *state);
 extern void ms_scan_start(MsScanState *state);
 extern void ms_scan_fill_slot(MsScanState *state, TupleTableSlot *slot);
+
+/* rows.c */
+extern MsRowReader *ms_rows_create(MsScanState *state, bool with_filter);
+extern void ms_rows_start(MsScanState *state);
+extern bool ms_rows_next(MsScanState *state);
+
+/* batch.c */
+extern void ms_batch_begin(MsScanState *state, MsBatch *batch, int n);
+extern const int64 *ms_batch_times(MsScanState *state, MsBatch *batch);
+extern void ms_batch_load(MsScanState *state, MsBatch *batch, MsScanColumn *column);
+extern bool ms_batch_summary(MsScanState *state, MsBatch *batch, MsScanColumn *column);
+extern bool ms_batch_totals(MsScanState *state, MsBatch *batch, MsScanColumn *column);
+extern void ms_batch_fill_row(MsScanState *state, MsBatch *batch, int row);
+extern void ms_scan_fill_time(MsScanState *state, int64 t);
 
 /* series.c */
 extern bool ms_scan_load_labels(MsScanState *state, uint32 sid);
@@ -282,8 +325,8 @@ extern void ms_scan_shutdown(CustomScanState *node);
 /* refetch.c */
 extern bool ms_refetch_row(Relation rel, ItemPointer tid, TupleTableSlot *slot);
 extern MsRefetch *ms_refetch_begin(EState *estate, Oid relid);
-extern void ms_refetch_tid(MsRefetch *refetch, MsTable *table, uint32 sid,
-						   const MsRows *rows, int row, ItemPointer tid);
+extern void ms_refetch_batch(MsRefetch *refetch, MsTable *table, uint32 sid, int64 from);
+extern void ms_refetch_tid(const MsRefetch *refetch, int row, ItemPointer tid);
 
 /* explain.c */
 extern void ms_scan_explain(CustomScanState *node, List *ancestors, struct ExplainState *es);

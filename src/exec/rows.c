@@ -1,0 +1,381 @@
+/*-------------------------------------------------------------------------
+ *
+ * rows.c
+ *	  From the blocks of a series to rows that meet the conditions on values.
+ *
+ * A scan that goes series by series reads each a block at a time, so that what
+ * it decodes is still in the processor's nearest cache when rows are made of it,
+ * and nothing is decoded that nobody asks for.
+ *
+ * Comparisons of a value with a constant, and tests for NULL, are met for a
+ * whole block at a time (aggpred.c), before there are rows: a block that its
+ * smallest and largest values rule out is not decoded at all, and of another only
+ * the rows that are left cost PostgreSQL anything, and the other columns only
+ * if there are any.  These conditions are taken out of the node's qual; the rest stays
+ * there.  EXPLAIN shows all of them as "Filter", and counts rows removed either way.
+ *
+ * Where pieces have to be merged with the chunk, the cursor decodes the window
+ * whole, and its rows come here a block's worth at a time.
+ *
+ * Locks: as the cursor's.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "executor/executor.h"
+#include "optimizer/clauses.h"
+#include "pgstat.h"
+
+#include "exec/agg.h"
+#include "store/rowbuf.h"
+
+struct MsRowReader
+{
+	MsPredSet	filter;			/* n 0: all rows */
+	bool		filter_started; /* what is constant in the scan is known */
+	double	  **values;			/* by ordinal: what state->rows points to */
+	bool	  **nulls;
+
+	/* Where we are in the series. */
+	bool		in_chunk;		/* blocks of part.chunk are to come */
+	bool		at_first;		/* the first of them is next */
+	MsPart		part;
+	MsBlockInfo block;			/* the one visited last */
+	MsRows		decoded;		/* rows of a window, merged */
+	int			next_decoded;
+
+	const bool *selected;		/* of state->rows; NULL: all */
+};
+
+/* Can a condition be met for a block at a time? */
+static bool
+takes_clause(const MsAggRel *rel, Expr *clause)
+{
+	MsPredMatch match;
+
+	switch (ms_agg_match_pred(rel, clause, &match))
+	{
+		case MS_PRED_COMPARE:
+		case MS_PRED_NULLTEST:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
+ * Takes from the node's qual what can be met here.  A condition with a sub-select
+ * is not compiled a second time; then all of them stay, and are asked again of
+ * the rows that are left.
+ */
+static void
+init_filter(MsScanState *state, MsPredSet *filter)
+{
+	PlanState  *ps = &state->css.ss.ps;
+	MsAggRel	rel = {0};
+	List	   *taken = NIL;
+	List	   *rest = NIL;
+	ListCell   *lc;
+
+	rel.relid = ((Scan *) ps->plan)->scanrelid;
+	rel.time_att = state->desc->time_att;
+	for (int i = 0; i < state->desc->natts; i++)
+	{
+		if (state->desc->cols[i].role == MS_ROLE_LABEL)
+			rel.label_atts = bms_add_member(rel.label_atts,
+											i + 1 - FirstLowInvalidHeapAttributeNumber);
+	}
+	foreach(lc, ps->plan->qual)
+	{
+		if (takes_clause(&rel, lfirst(lc)))
+			taken = lappend(taken, lfirst(lc));
+		else
+			rest = lappend(rest, lfirst(lc));
+	}
+	ms_preds_init(state, &rel, filter, taken);
+	if (taken != NIL && !contain_subplans((Node *) rest))
+		ps->qual = ExecInitQual(rest, ps);
+}
+
+/* Makes a reader of rows, once columns are found; with_filter: it may change the node's qual. */
+MsRowReader *
+ms_rows_create(MsScanState *state, bool with_filter)
+{
+	MsRowReader *reader = palloc0(sizeof(MsRowReader));
+
+	if (with_filter && state->css.ss.ps.plan->qual != NIL)
+		init_filter(state, &reader->filter);
+	return reader;
+}
+
+/* The scan begins, or begins again. */
+void
+ms_rows_start(MsScanState *state)
+{
+	MsRowReader *reader = state->reader;
+	int			nvalues = Max(state->desc->nvalues, 1);
+
+	if (reader->values != NULL)
+	{
+		pfree(reader->values);
+		pfree(reader->nulls);
+	}
+	reader->values = MemoryContextAllocZero(state->css.ss.ps.state->es_query_cxt,
+											sizeof(double *) * nvalues);
+	reader->nulls = MemoryContextAllocZero(state->css.ss.ps.state->es_query_cxt,
+										   sizeof(bool *) * nvalues);
+	reader->filter_started = false;
+	ms_cursor_set_lazy(state->cursor, true);
+}
+
+/* ---- batches ---- */
+
+/* Rows that were not selected, for EXPLAIN. */
+static void
+count_removed(MsScanState *state, int n)
+{
+	InstrCountFiltered1(&state->css.ss.ps, n);
+}
+
+/* Makes rows [from, to) of the batch those at hand. */
+static void
+take_rows(MsScanState *state, const MsBatch *batch, int from, int to)
+{
+	MsRowReader *reader = state->reader;
+
+	for (int i = 0; i < state->ncolumns; i++)
+	{
+		MsScanColumn *column = &state->columns[i];
+
+		ms_batch_load(state, &state->batch, column);
+		reader->values[column->ordinal] = unconstify(double *, column->values) + from;
+		reader->nulls[column->ordinal] = column->nulls == NULL ? NULL :
+			unconstify(bool *, column->nulls) + from;
+	}
+	state->rows.nrows = to - from;
+	state->rows.ncols = state->desc->nvalues;
+	state->rows.times = unconstify(int64 *, batch->times) + from;
+	state->rows.values = reader->values;
+	state->rows.nulls = reader->nulls;
+	state->row = -1;
+	if (state->refetch != NULL)
+		ms_refetch_batch(state->refetch, state->desc->table, state->sid, state->rows.times[0]);
+}
+
+/* Makes those of rows [from, to) that the filter selects the rows at hand; false if it selects none. */
+static bool
+select_rows(MsScanState *state, int from, int to, MsSelection selection)
+{
+	MsRowReader *reader = state->reader;
+	MsBatch    *batch = &state->batch;
+
+	pgstat_count_index_tuples(state->css.ss.ss_currentRelation, to - from);
+	reader->selected = NULL;
+	if (selection == MS_SELECT_SOME)
+	{
+		int			n = 0;
+
+		ms_preds_mask(state, &reader->filter, batch, from, to, NULL);
+		reader->selected = reader->filter.mask + from;
+		for (int i = 0; i < to - from; i++)
+			n += reader->selected[i];
+		count_removed(state, to - from - n);
+		if (n == 0)
+			return false;
+	}
+	take_rows(state, batch, from, to);
+	return true;
+}
+
+static MsSelection
+decide(MsScanState *state)
+{
+	MsRowReader *reader = state->reader;
+
+	reader->filter.decided = false;
+	return ms_preds_decide(state, &reader->filter, &state->batch);
+}
+
+/* Takes rows of a block; false if there are none. */
+static bool
+take_block(MsScanState *state, const MsBlockInfo *block)
+{
+	MsCursorStats *stats = ms_cursor_stats(state->cursor);
+	MsBatch    *batch = &state->batch;
+	MsSelection selection;
+	int			from = 0;
+	int			to = block->nrows;
+
+	if (block->tmax < state->lo || block->tmin >= state->hi)
+	{
+		stats->blocks_skipped++;
+		stats->samples_skipped += block->nrows;
+		return false;
+	}
+	ms_batch_begin(state, batch, block->nrows);
+	batch->chunk = &state->reader->part.chunk;
+	batch->block = block;
+	selection = decide(state);
+	if (selection == MS_SELECT_NONE && !state->analyze)
+	{
+		stats->blocks_skipped++;
+		return false;
+	}
+
+	ms_batch_times(state, batch);
+	if (block->tmin < state->lo)
+		from = ms_first_time(batch->times, batch->n, state->lo);
+	if (block->tmax >= state->hi)
+		to = ms_first_time(batch->times, batch->n, state->hi);
+	if (selection == MS_SELECT_NONE)
+	{
+		count_removed(state, to - from);
+		stats->blocks_skipped++;
+		stats->samples_skipped += block->nrows;
+		return false;
+	}
+	stats->blocks_read++;
+	stats->samples_read += to - from;
+	stats->samples_skipped += block->nrows - (to - from);
+	return from < to && select_rows(state, from, to, selection);
+}
+
+/* Takes rows of the next block of the chunk that has any; false if no more have. */
+static bool
+next_of_chunk(MsScanState *state)
+{
+	MsRowReader *reader = state->reader;
+
+	for (;;)
+	{
+		const MsChunk *chunk = &reader->part.chunk;
+
+		if (reader->at_first)
+		{
+			reader->at_first = false;
+			if (!ms_chunk_first_block(chunk, &reader->block))
+				ms_cursor_damaged(state->cursor);
+		}
+		else if (!ms_chunk_next_block(chunk, &reader->block))
+		{
+			if (!ms_chunk_is_last(chunk, &reader->block))
+				ms_cursor_damaged(state->cursor);
+			return false;
+		}
+		if (take_block(state, &reader->block))
+			return true;
+	}
+}
+
+/* The same of rows that the cursor decoded; all are in range. */
+static bool
+next_of_decoded(MsScanState *state)
+{
+	MsRowReader *reader = state->reader;
+	MsBatch    *batch = &state->batch;
+
+	while (reader->next_decoded < reader->decoded.nrows)
+	{
+		MsSelection selection;
+
+		ms_batch_begin(state, batch, Min(MS_BLOCK_ROWS,
+										 reader->decoded.nrows - reader->next_decoded));
+		batch->rows = &reader->decoded;
+		batch->row = reader->next_decoded;
+		batch->times = reader->decoded.times + batch->row;
+		reader->next_decoded += batch->n;
+		selection = decide(state);
+		if (selection == MS_SELECT_NONE)
+			count_removed(state, batch->n);
+		else if (select_rows(state, 0, batch->n, selection))
+			return true;
+	}
+	return false;
+}
+
+/* ---- a series ---- */
+
+/* Begins with the series the scan has come to, some of whose rows may be at hand. */
+static void
+start_series(MsScanState *state)
+{
+	MsRowReader *reader = state->reader;
+
+	if (!reader->filter_started)
+		ms_preds_start(state, &reader->filter);
+	reader->filter_started = true;
+	reader->in_chunk = false;
+	reader->decoded = state->rows;
+	reader->next_decoded = 0;
+	state->rows.nrows = 0;
+}
+
+/* Takes rows of the series; false if there are no more. */
+static bool
+next_of_series(MsScanState *state)
+{
+	MsRowReader *reader = state->reader;
+
+	for (;;)
+	{
+		if (reader->in_chunk && next_of_chunk(state))
+			return true;
+		reader->in_chunk = false;
+		if (next_of_decoded(state))
+			return true;
+		reader->decoded.nrows = 0;
+		if (!ms_cursor_next_part(state->cursor, &reader->part))
+			return false;
+		if (reader->part.plain)
+			reader->in_chunk = reader->at_first = true;
+		else if (ms_cursor_part_rows(state->cursor, &reader->decoded))
+			reader->next_decoded = 0;
+	}
+}
+
+static bool
+next_rows(MsScanState *state)
+{
+	state->rows.nrows = 0;
+	if (!state->started)
+		ms_scan_start(state);
+	while (!state->done)
+	{
+		if (state->standing && next_of_series(state))
+			return true;
+		state->standing = false;
+		state->rows.nrows = 0;
+		if (ms_scan_next_series(state))
+			start_series(state);
+		else
+			state->done = true;
+	}
+	return false;
+}
+
+/* Goes to the next row that the filter selects; state->rows and state->row have it.  False at the end. */
+bool
+ms_rows_next(MsScanState *state)
+{
+	for (;;)
+	{
+		const bool *selected = state->reader->selected;
+
+		if (++state->row < state->rows.nrows)
+		{
+			const bool *found;
+
+			if (selected == NULL || selected[state->row])
+				return true;
+			found = memchr(selected + state->row, true, state->rows.nrows - state->row);
+			if (found != NULL)
+			{
+				state->row = found - selected;
+				return true;
+			}
+		}
+		if (!next_rows(state))
+			return false;
+	}
+}
