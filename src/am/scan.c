@@ -75,6 +75,7 @@ load_labels(MsScan *scan)
 	ms_reldesc_fill_labels(scan->desc, scan->tupdesc, labels,
 						   nlabels, scan->values, scan->isnull);
 	MemoryContextSwitchTo(old);
+	ms_filler_labels(scan->filler, scan->values, scan->isnull);
 	return true;
 }
 
@@ -93,6 +94,16 @@ seek_series(MsScan *scan, int64 lo, int64 hi)
 	return ms_cursor_seek(scan->cursor, scan->sid);
 }
 
+/* Gets more rows of the series. */
+static bool
+next_rows(MsScan *scan)
+{
+	if (!ms_cursor_next(scan->cursor, &scan->rows))
+		return false;
+	ms_filler_rows(scan->filler, &scan->rows);
+	return true;
+}
+
 /* Steps on to the next row, wherever it is. */
 bool
 ms_scan_forward(MsScan *scan)
@@ -104,7 +115,7 @@ ms_scan_forward(MsScan *scan)
 
 	for (;;)
 	{
-		if (scan->in_series && ms_cursor_next(scan->cursor, &scan->rows))
+		if (scan->in_series && next_rows(scan))
 		{
 			scan->row = 0;
 			return true;
@@ -133,7 +144,7 @@ seek_last_before(MsScan *scan, int64 hi)
 
 	if (!seek_series(scan, PG_INT64_MIN, hi))
 		return false;
-	while (ms_cursor_next(scan->cursor, &scan->rows))
+	while (next_rows(scan))
 	{
 		last = scan->rows.times[0];
 		any = true;
@@ -144,7 +155,7 @@ seek_last_before(MsScan *scan, int64 hi)
 
 	/* once more, from the start of that batch on, and to the series' end */
 	if (!seek_series(scan, last, PG_INT64_MAX) ||
-		!ms_cursor_next(scan->cursor, &scan->rows))
+		!next_rows(scan))
 		return false;
 	scan->row = scan->rows.nrows - 1;
 	while (scan->row >= 0 && scan->rows.times[scan->row] >= hi)
@@ -205,32 +216,8 @@ ms_scan_restart(MsScan *scan)
 void
 ms_scan_store(MsScan *scan, TupleTableSlot *slot)
 {
-	const MsRelDesc *desc = scan->desc;
-	int			row = scan->row;
-
 	ExecClearTuple(slot);
-	memcpy(slot->tts_values, scan->values, sizeof(Datum) * desc->natts);
-	memcpy(slot->tts_isnull, scan->isnull, sizeof(bool) * desc->natts);
-	if (desc->time_att > 0)
-	{
-		slot->tts_values[desc->time_att - 1] = TimestampTzGetDatum(scan->rows.times[row]);
-		slot->tts_isnull[desc->time_att - 1] = false;
-	}
-	for (int i = 0; i < scan->nvalue_atts; i++)
-	{
-		int			att = scan->value_atts[i];
-		int			ordinal = desc->cols[att].ordinal;
-
-		if (scan->rows.nulls && scan->rows.nulls[ordinal] &&
-			scan->rows.nulls[ordinal][row])
-			slot->tts_isnull[att] = true;
-		else
-		{
-			slot->tts_values[att] = ms_value_to_datum(desc->cols[att].kind,
-													  scan->rows.values[ordinal][row]);
-			slot->tts_isnull[att] = false;
-		}
-	}
+	ms_fill_slot(scan->filler, scan->row, slot);
 	ExecStoreVirtualTuple(slot);
 	slot->tts_tableOid = RelationGetRelid(scan->base.rs_rd);
 }
@@ -268,11 +255,8 @@ open_cursor(MsScan *scan)
 
 	for (int i = 0; i < desc->natts; i++)
 	{
-		scan->isnull[i] = true;
-		if (desc->cols[i].role != MS_ROLE_VALUE)
-			continue;
-		scan->value_atts[scan->nvalue_atts++] = i;
-		need[desc->cols[i].ordinal] = true;
+		if (desc->cols[i].role == MS_ROLE_VALUE)
+			need[desc->cols[i].ordinal] = true;
 	}
 	if (desc->table)
 		scan->cursor = ms_cursor_open(desc->table, scan->base.rs_snapshot, PG_INT64_MIN,
@@ -306,7 +290,7 @@ ms_scan_adopt(MsScan *scan, TupleDesc tupdesc)
 		scan->desc = desc;
 		scan->values = palloc0(sizeof(Datum) * (desc->natts + 1));
 		scan->isnull = palloc0(sizeof(bool) * (desc->natts + 1));
-		scan->value_atts = palloc(sizeof(int) * (desc->natts + 1));
+		scan->filler = ms_filler_create(desc, NULL);
 		open_cursor(scan);
 	}
 	scan->tupdesc = tupdesc;
@@ -365,7 +349,7 @@ ms_scan_end(TableScanDesc sscan)
 		pfree(scan->desc);
 		pfree(scan->values);
 		pfree(scan->isnull);
-		pfree(scan->value_atts);
+		ms_filler_free(scan->filler);
 	}
 	pfree(scan);
 }

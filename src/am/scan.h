@@ -12,6 +12,7 @@
 #include "executor/tuptable.h"
 
 #include "am/reldesc.h"
+#include "am/slotfill.h"
 #include "store/cursor.h"
 
 struct MsSample;
@@ -24,8 +25,7 @@ typedef struct MsScan
 	MsCursor   *cursor;			/* owned; NULL if the table has nothing */
 	int64		lo;				/* the cursor's range */
 	int64		hi;
-	int			nvalue_atts;
-	int		   *value_atts;		/* owned; indexes of value columns */
+	MsFiller   *filler;			/* owned */
 	Datum	   *values;			/* owned; by column, labels of the series set */
 	bool	   *isnull;
 	MemoryContext series_cxt;	/* owned; the labels' memory */

@@ -4,7 +4,8 @@
  *	  Which rows of a block fulfil conditions.
  *
  * Conditions come in sets that are ANDed: the WHERE clause's that are not on
- * labels or the time alone, and each different FILTER clause.  Comparisons of a
+ * labels or the time alone, and each different FILTER clause; or those on
+ * values of a scan that hands out rows (rows.c).  Comparisons of a
  * value with a constant are made for a block at a time, and often need not be
  * made at all, because the block's smallest and largest value decide for all its
  * rows.  Conditions of any other form are evaluated by PostgreSQL's executor, row

@@ -331,7 +331,7 @@ add_chunk_edge(MsAggState *state, const MsChunk *chunk)
 	if (!edge_block(state, chunk, &block))
 		return false;
 	added = add_block_edge(state, chunk, &block);
-	state->scan.batch.block = NULL;	/* it was ours */
+	state->scan.batch.block = NULL; /* it was ours */
 	return added;
 }
 

@@ -18,8 +18,8 @@
  * so many blocks of others from their headers; the latter are not among those
  * read.
  *
- * "Filter" and "Rows Removed" are PostgreSQL's own lines: conditions it
- * evaluates row by row.  The rest is printed here.  Chunks, blocks and
+ * "Filter" and "Rows Removed" are PostgreSQL's own lines: conditions on values,
+ * whether met for a block at a time (rows.c) or by PostgreSQL row by row.  The rest is printed here.  Chunks, blocks and
  * samples are those of the series read.  "Pieces" appear while rows just
  * written have not been folded into chunks yet.  Counters are totals over
  * all loops and processes, as buffer counts are, not averages per loop.

@@ -3,12 +3,11 @@
  * node.c
  *	  Running a custom scan: from decoded arrays to rows.
  *
- * A scan goes from series to series (series.c) and hands out the rows the
- * cursor decoded, one by one, to PostgreSQL's own ExecScan, which applies
- * the remaining conditions and projects.  A row is made from a template that
- * has the labels of the series, into which the time and the values needed
- * are put.  The template is copied for every row, since whoever got the last
- * row may have materialised it or written into it.
+ * A scan goes from series to series (series.c), and hands out the rows of each
+ * that meet the conditions on values (rows.c), one by one, to PostgreSQL's own
+ * ExecScan, which applies the remaining conditions and projects.  A row is made
+ * from a template that has the labels of the series, into which the time and
+ * the values needed are put.
  *
  * Columns that nobody asks for are NULL in the row and are never decoded.
  * Which are needed is read off the final plan, because planning may replace
@@ -202,6 +201,8 @@ refresh_desc(MsScanState *state, Relation rel)
 	}
 	ms_labelindex_reset(state);
 	state->step = NULL;
+	if (state->reader != NULL)
+		ms_rows_reset(state->reader);
 	pfree(state->need);
 	pfree(state->desc);
 	state->desc = ms_reldesc_copy(rel);
@@ -297,11 +298,8 @@ next_row(ScanState *ss)
 			return slot;
 		return ExecStoreVirtualTuple(slot);
 	}
-	if (!ms_rows_next(state))
+	if (!ms_rows_next(state, slot))
 		return slot;
-	ms_scan_fill_slot(state, slot);
-	if (state->refetch != NULL)
-		ms_refetch_tid(state->refetch, state->row, &slot->tts_tid);
 	return ExecStoreVirtualTuple(slot);
 }
 

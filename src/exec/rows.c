@@ -27,6 +27,7 @@
 #include "optimizer/clauses.h"
 #include "pgstat.h"
 
+#include "am/slotfill.h"
 #include "exec/agg.h"
 #include "store/rowbuf.h"
 
@@ -34,6 +35,7 @@ struct MsRowReader
 {
 	MsPredSet	filter;			/* n 0: all rows */
 	bool		filter_started; /* what is constant in the scan is known */
+	MsFiller   *filler;			/* owned, as are... */
 	double	  **values;			/* by ordinal: what state->rows points to */
 	bool	  **nulls;
 
@@ -109,24 +111,40 @@ ms_rows_create(MsScanState *state, bool with_filter)
 	return reader;
 }
 
+/* Forgets what depends on where columns are in the store. */
+void
+ms_rows_reset(MsRowReader *reader)
+{
+	if (reader->filler == NULL)
+		return;
+	ms_filler_free(reader->filler);
+	pfree(reader->values);
+	pfree(reader->nulls);
+	reader->filler = NULL;
+}
+
 /* The scan begins, or begins again. */
 void
 ms_rows_start(MsScanState *state)
 {
 	MsRowReader *reader = state->reader;
-	int			nvalues = Max(state->desc->nvalues, 1);
 
-	if (reader->values != NULL)
-	{
-		pfree(reader->values);
-		pfree(reader->nulls);
-	}
-	reader->values = MemoryContextAllocZero(state->css.ss.ps.state->es_query_cxt,
-											sizeof(double *) * nvalues);
-	reader->nulls = MemoryContextAllocZero(state->css.ss.ps.state->es_query_cxt,
-										   sizeof(bool *) * nvalues);
 	reader->filter_started = false;
 	ms_cursor_set_lazy(state->cursor, true);
+	if (reader->filler == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(state->css.ss.ps.state->es_query_cxt);
+		int			nvalues = Max(state->desc->nvalues, 1);
+		bool	   *wanted = palloc0(sizeof(bool) * Max(state->desc->natts, 1));
+
+		for (int i = 0; i < state->ncolumns; i++)
+			wanted[state->columns[i].att] = true;
+		reader->filler = ms_filler_create(state->desc, wanted);
+		reader->values = palloc0(sizeof(double *) * nvalues);
+		reader->nulls = palloc0(sizeof(bool *) * nvalues);
+		pfree(wanted);
+		MemoryContextSwitchTo(old);
+	}
 }
 
 /* ---- batches ---- */
@@ -159,6 +177,7 @@ take_rows(MsScanState *state, const MsBatch *batch, int from, int to)
 	state->rows.values = reader->values;
 	state->rows.nulls = reader->nulls;
 	state->row = -1;
+	ms_filler_rows(reader->filler, &state->rows);
 	if (state->refetch != NULL)
 		ms_refetch_batch(state->refetch, state->desc->table, state->sid, state->rows.times[0]);
 }
@@ -305,6 +324,7 @@ start_series(MsScanState *state)
 	if (!reader->filter_started)
 		ms_preds_start(state, &reader->filter);
 	reader->filter_started = true;
+	ms_filler_labels(reader->filler, state->template_values, state->template_isnull);
 	reader->in_chunk = false;
 	reader->decoded = state->rows;
 	reader->next_decoded = 0;
@@ -354,28 +374,35 @@ next_rows(MsScanState *state)
 	return false;
 }
 
-/* Goes to the next row that the filter selects; state->rows and state->row have it.  False at the end. */
-bool
-ms_rows_next(MsScanState *state)
+/* Goes to the next row at hand that the filter selects; false if there are no more. */
+static inline bool
+next_selected(MsScanState *state)
 {
-	for (;;)
+	const bool *selected = state->reader->selected;
+	const bool *found;
+
+	if (++state->row >= state->rows.nrows)
+		return false;
+	if (selected == NULL || selected[state->row])
+		return true;
+	found = memchr(selected + state->row, true, state->rows.nrows - state->row);
+	if (found == NULL)
+		return false;
+	state->row = found - selected;
+	return true;
+}
+
+/* Puts the next row into the slot, which is empty; false at the end. */
+bool
+ms_rows_next(MsScanState *state, TupleTableSlot *slot)
+{
+	while (!next_selected(state))
 	{
-		const bool *selected = state->reader->selected;
-
-		if (++state->row < state->rows.nrows)
-		{
-			const bool *found;
-
-			if (selected == NULL || selected[state->row])
-				return true;
-			found = memchr(selected + state->row, true, state->rows.nrows - state->row);
-			if (found != NULL)
-			{
-				state->row = found - selected;
-				return true;
-			}
-		}
 		if (!next_rows(state))
 			return false;
 	}
+	ms_fill_slot(state->reader->filler, state->row, slot);
+	if (state->refetch != NULL)
+		ms_refetch_tid(state->refetch, state->row, &slot->tts_tid);
+	return true;
 }

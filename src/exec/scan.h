@@ -273,8 +273,9 @@ extern void ms_scan_fill_slot(MsScanState *state, TupleTableSlot *slot);
 
 /* rows.c */
 extern MsRowReader *ms_rows_create(MsScanState *state, bool with_filter);
+extern void ms_rows_reset(MsRowReader *reader);
 extern void ms_rows_start(MsScanState *state);
-extern bool ms_rows_next(MsScanState *state);
+extern bool ms_rows_next(MsScanState *state, TupleTableSlot *slot);
 
 /* batch.c */
 extern void ms_batch_begin(MsScanState *state, MsBatch *batch, int n);
