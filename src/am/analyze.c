@@ -90,16 +90,13 @@ ms_relation_estimate_size(Relation rel, int32 *attr_widths, BlockNumber *pages,
 {
 	MsTableStats stats;
 
+	(void) attr_widths;
 	get_stats(rel, &stats);
 	*tuples = (double) (stats.samples);
 	*pages = (BlockNumber) Min((stats.allocated_bytes + BLCKSZ - 1) / BLCKSZ, MaxBlockNumber);
 	if (*tuples > 0 && *pages == 0)
 		*pages = 1;
 	*allvisfrac = 0;
-
-	/* have the widths of columns known, as the server's own estimate does */
-	if (attr_widths)
-		(void) get_rel_data_width(rel, attr_widths);
 }
 
 /* ---- ANALYZE ---- */

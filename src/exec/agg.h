@@ -51,8 +51,8 @@ typedef struct MsBucketFn
 	int64		length;			/* of a bucket, or a little less; > 0 */
 	bool		zoned;			/* depends on a time zone... */
 	const char *zone;			/* ...this one; NULL: the session's */
-	bool		ordered;		/* its values ascend with time, but for shifts
-								 * of the zone */
+	bool		even;			/* but for shifts of the zone, its buckets have
+								 * just this length */
 } MsBucketFn;
 
 typedef enum MsAggKind
@@ -133,7 +133,9 @@ typedef enum MsAggPrivate
 	MS_AGGP_ROWS,
 	MS_AGGP_ORDER,				/* -1, 1: groups come in descending, ascending
 								 * order of their first time key; 0: in any */
-	MS_AGGP_LIMIT,				/* with order: how many buckets may do */
+	MS_AGGP_LIMIT,				/* with order: how many buckets may do; 0: all
+								 * groups are wanted, and there is one per
+								 * bucket */
 	MS_AGGP_PARTIAL,			/* results are PostgreSQL's partial states */
 	MS_NUM_AGGP
 } MsAggPrivate;
@@ -202,8 +204,10 @@ typedef struct MsInterval
 {
 	int64		start;
 	int64		end;
-	int			key;			/* of MsGroups' time keys; -1: not looked for
-								 * yet */
+	int			key;			/* of the time keys; -1: not looked for yet */
+	uint32		lg;				/* the group last asked for: its label group, */
+	int			group;			/* its number, */
+	uint32		groups_age;		/* and state->groups_age then */
 } MsInterval;
 
 /* Intervals, ascending. */
@@ -214,15 +218,24 @@ typedef struct MsIntervals
 	MsInterval *at;
 } MsIntervals;
 
+/* Times of [from, to) are in buckets of just the function's length, of which the first begins at from. */
+typedef struct MsStretch
+{
+	int64		from;
+	int64		to;
+} MsStretch;
+
 typedef struct MsBuckets
 {
 	int			nfns;
 	MsBucketFn *fns;
 	ExprState **exprs;			/* of the functions */
 	const struct pg_tz **zones; /* NULL: does not depend on one */
+	MsStretch  *even;			/* of each function, the one found last */
 	MsIntervals known;			/* all intervals here... */
 	MsIntervals fresh;			/* ...and there are disjoint */
 	int			last;			/* the known one found last */
+	bool		is_key;			/* the one function is the one time key */
 } MsBuckets;
 
 extern void ms_buckets_init(MsAggState *state, List *fns);
@@ -287,6 +300,14 @@ typedef struct MsCounterState
 	MsPoints	points;			/* if a group has several series */
 } MsCounterState;
 
+/* Rows of a batch that are next to each other and of one group. */
+typedef struct MsRunOfRows
+{
+	int			from;
+	int			to;
+	int			group;			/* its number */
+} MsRunOfRows;
+
 /* Something that is kept for every group.  Aggregates share them. */
 typedef struct MsAcc
 {
@@ -318,10 +339,14 @@ extern bool ms_acc_takes_totals(const MsAcc *acc);
 extern void ms_acc_block(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch);
 extern void ms_acc_rows(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch,
 						int from, int to, const bool *mask);
+extern void ms_acc_runs(MsAggState *state, MsAcc *acc, MsBatch *batch, const MsRunOfRows *runs,
+						int nruns, const bool *mask);
 
 /* ---- arithmetic: aggmath.c ---- */
 
 extern void ms_value_stats_add(MsValueStats *stats, int want, const double *v, int n);
+extern void ms_value_stats_add_runs(const MsAggState *state, Size offset, int want, const double *v,
+									const MsRunOfRows *runs, int nruns);
 extern bool ms_value_stats_add_summary(MsValueStats *stats, int want, const MsSummary *s);
 
 /* ---- results: aggresult.c ---- */
@@ -345,7 +370,8 @@ typedef struct MsKeyRow
 typedef struct MsKeyTable
 {
 	int			nkeys;
-	ExprState **exprs;
+	Expr	  **exprs;			/* borrowed */
+	ExprState **states;			/* of exprs */
 	FmgrInfo   *hash_fns;
 	FmgrInfo   *eq_fns;
 	Oid		   *collations;
@@ -371,9 +397,10 @@ typedef struct MsGroupHead
 extern void ms_keys_init(MsAggState *state, MsKeyTable *table, List *exprs, List *eqops);
 extern void ms_keys_reset(MsKeyTable *table);
 extern int	ms_keys_find(MsAggState *state, MsKeyTable *table);
+extern int	ms_keys_find_time(MsAggState *state, int64 t);
 extern void ms_groups_reset(MsAggState *state);
-extern char *ms_group_of(MsAggState *state, uint32 lg, MsInterval *interval, int64 t);
-extern char *ms_group_find(MsAggState *state, uint32 lg, int key);
+extern int	ms_group_of(MsAggState *state, uint32 lg, MsInterval *interval, int64 t);
+extern int	ms_group_find(MsAggState *state, uint32 lg, int key);
 extern Size ms_groups_memory(MsAggState *state);
 
 #define ms_group_at(state, i)	((state)->groups + (Size) (i) * (state)->group_size)
@@ -452,6 +479,7 @@ struct MsAggState
 	struct msgroup_hash *group_index;
 	int		   *emit_order;		/* NULL: as they are */
 	int			emit;
+	uint32		groups_age;		/* how many times they were others */
 	uint32		last_lg;		/* the group found last */
 	int			last_key;
 	int			last_group;
@@ -462,9 +490,9 @@ struct MsAggState
 	bool		more_follows;	/* the block at hand and the next are wholly
 								 * in one group */
 
+	MsRunOfRows runs[MS_BLOCK_ROWS];
 	double		dense[MS_BLOCK_ROWS];
 	int64		dense_times[MS_BLOCK_ROWS];
-
 };
 
 #endif							/* MS_AGG_H */

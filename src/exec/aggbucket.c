@@ -18,8 +18,13 @@
  * such a change.  An interval may be shorter than its bucket, then; buckets are
  * told apart by their value, not by their interval (agggroup.c).
  *
+ * The function itself is what costs most where buckets are short.  But date_trunc
+ * to a day or less cuts local time evenly, so that one bucket tells of all up to the
+ * next change of the zone's offset.  Nothing is concluded within a day of a
+ * change, where local times are missing or occur twice.
+ *
  * Series of other times put intervals between those known.  They are gathered,
- * and put in many at a time.
+ * and put in many at a time; what comes after all that is known is put there.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,7 +39,7 @@
 #define NO_CHANGE	PG_INT64_MAX
 #define MAX_FRESH	1024
 
-/* Compiles the functions, and looks their time zones up. */
+/* Compiles the functions, and looks their time zones up.  The keys are known. */
 void
 ms_buckets_init(MsAggState *state, List *fns)
 {
@@ -46,6 +51,7 @@ ms_buckets_init(MsAggState *state, List *fns)
 	buckets->fns = palloc(sizeof(MsBucketFn) * Max(n, 1));
 	buckets->exprs = palloc(sizeof(ExprState *) * Max(n, 1));
 	buckets->zones = palloc0(sizeof(pg_tz *) * Max(n, 1));
+	buckets->even = palloc0(sizeof(MsStretch) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
 		MsBucketFn *fn = list_nth(fns, i);
@@ -55,6 +61,8 @@ ms_buckets_init(MsAggState *state, List *fns)
 		if (fn->zoned)
 			buckets->zones[i] = fn->zone ? pg_tzset(fn->zone) : session_timezone;
 	}
+	buckets->is_key = n == 1 && state->time_keys.nkeys == 1 &&
+		state->time_keys.exprs[0] == buckets->fns[0].expr;
 	buckets->known.cap = 64;
 	buckets->known.at = palloc(sizeof(MsInterval) * buckets->known.cap);
 	buckets->fresh.cap = MAX_FRESH;
@@ -68,6 +76,7 @@ ms_buckets_reset(MsAggState *state)
 	state->buckets.known.n = 0;
 	state->buckets.fresh.n = 0;
 	state->buckets.last = 0;
+	memset(state->buckets.even, 0, sizeof(MsStretch) * state->buckets.nfns);
 }
 
 /* The bucket function's value at t. */
@@ -151,6 +160,62 @@ find_end(MsAggState *state, int fn, int64 t, int64 value)
 	return search_edge(state, fn, t, end - 1, value, true);
 }
 
+/*
+ * Sets *start to where the bucket begins that t is in, if time is known to be cut
+ * evenly there.  Mostly without calling the function.
+ */
+static bool
+find_even(MsAggState *state, int fn, int64 t, int64 *start)
+{
+	const MsBucketFn *f = &state->buckets.fns[fn];
+	MsStretch  *even = &state->buckets.even[fn];
+
+	if (!f->even)
+		return false;
+	if (t < even->from || t >= even->to)
+	{
+		int64		value = value_at(state, fn, t);
+		int64		change = next_change(state->buckets.zones[fn], value - USECS_PER_DAY);
+
+		even->from = value;
+		even->to = change - USECS_PER_DAY;
+		if (t < value || t >= even->to)
+			return false;
+	}
+	*start = t - (t - even->from) % f->length;
+	return true;
+}
+
+/* Cuts [*start, *end) to a time around t that is in one bucket of a function, whose value is returned. */
+static int64
+cut_to_bucket(MsAggState *state, int fn, int64 t, int64 *start, int64 *end)
+{
+	int64		length = state->buckets.fns[fn].length;
+	int64		value;
+	int64		from;
+	int64		to;
+
+	if (length == 1)
+	{
+		value = from = t;
+		to = t + 1;
+	}
+	else if (find_even(state, fn, t, &value))
+	{
+		from = value;
+		to = value + length;
+	}
+	else
+	{
+		value = value_at(state, fn, t);
+		from = find_start(state, fn, t, value);
+		to = find_end(state, fn, t, value);
+	}
+	*start = Max(*start, from);
+	*end = Min(*end, to);
+	return value;
+}
+
 /* The first interval that ends after t. */
 static int
 search(const MsIntervals *intervals, int64 t)
@@ -205,32 +270,22 @@ merge_fresh(MsBuckets *buckets)
 			known->at[--i] : fresh->at[--fresh->n];
 }
 
-/* An interval around t, between its neighbours, of which these are the ones above. */
+/* Room for an interval before the known or the fresh one at these places. */
 static MsInterval *
-find_interval(MsAggState *state, int known, int fresh, int64 t)
+insert_interval(MsBuckets *buckets, int known, int fresh)
 {
-	MsBuckets  *buckets = &state->buckets;
-	int64		start = PG_INT64_MIN;
-	int64		end = PG_INT64_MAX;
 	MsInterval *interval;
 
-	for (int i = 0; i < buckets->nfns; i++)
+	if (buckets->fresh.n == 0 && known == buckets->known.n)
 	{
-		if (buckets->fns[i].length == 1)
+		if (buckets->known.n == buckets->known.cap)
 		{
-			start = Max(start, t);
-			end = Min(end, t + 1);
+			buckets->known.cap *= 2;
+			buckets->known.at = repalloc_huge(buckets->known.at,
+											  sizeof(MsInterval) * (Size) buckets->known.cap);
 		}
-		else
-		{
-			int64		value = value_at(state, i, t);
-
-			start = Max(start, find_start(state, i, t, value));
-			end = Min(end, find_end(state, i, t, value));
-		}
+		return &buckets->known.at[buckets->known.n++];
 	}
-	cut(&buckets->known, known, &start, &end);
-	cut(&buckets->fresh, fresh, &start, &end);
 	if (buckets->fresh.n == MAX_FRESH)
 	{
 		merge_fresh(buckets);
@@ -239,9 +294,26 @@ find_interval(MsAggState *state, int known, int fresh, int64 t)
 	interval = &buckets->fresh.at[fresh];
 	memmove(interval + 1, interval, sizeof(MsInterval) * (buckets->fresh.n - fresh));
 	buckets->fresh.n++;
-	interval->start = start;
-	interval->end = end;
-	interval->key = -1;
+	return interval;
+}
+
+/* An interval around t, between its neighbours, of which these are the ones above. */
+static MsInterval *
+find_interval(MsAggState *state, int known, int fresh, int64 t)
+{
+	MsBuckets  *buckets = &state->buckets;
+	MsInterval	found = {.start = PG_INT64_MIN,.end = PG_INT64_MAX,.key = -1,.group = -1};
+	MsInterval *interval;
+	int64		value = 0;
+
+	for (int i = 0; i < buckets->nfns; i++)
+		value = cut_to_bucket(state, i, t, &found.start, &found.end);
+	cut(&buckets->known, known, &found.start, &found.end);
+	cut(&buckets->fresh, fresh, &found.start, &found.end);
+	if (buckets->is_key)
+		found.key = ms_keys_find_time(state, value);
+	interval = insert_interval(buckets, known, fresh);
+	*interval = found;
 	return interval;
 }
 

@@ -52,7 +52,8 @@ ms_keys_init(MsAggState *state, MsKeyTable *table, List *exprs, List *eqops)
 
 	memset(table, 0, sizeof(*table));
 	table->nkeys = n;
-	table->exprs = palloc(sizeof(ExprState *) * Max(n, 1));
+	table->exprs = palloc(sizeof(Expr *) * Max(n, 1));
+	table->states = palloc(sizeof(ExprState *) * Max(n, 1));
 	table->hash_fns = palloc0(sizeof(FmgrInfo) * Max(n, 1));
 	table->eq_fns = palloc0(sizeof(FmgrInfo) * Max(n, 1));
 	table->collations = palloc(sizeof(Oid) * Max(n, 1));
@@ -71,7 +72,8 @@ ms_keys_init(MsAggState *state, MsKeyTable *table, List *exprs, List *eqops)
 			elog(ERROR, "could not find hash function for hash operator %u", eqop);
 		fmgr_info(left, &table->hash_fns[i]);
 		fmgr_info(get_opcode(eqop), &table->eq_fns[i]);
-		table->exprs[i] = ExecInitExpr(expr, &state->scan.css.ss.ps);
+		table->exprs[i] = expr;
+		table->states[i] = ExecInitExpr(expr, &state->scan.css.ss.ps);
 		table->collations[i] = exprCollation((Node *) expr);
 		get_typlenbyval(exprType((Node *) expr), &table->typlens[i], &table->typbyvals[i]);
 	}
@@ -174,24 +176,11 @@ add_row(MsKeyTable *table, uint32 hash)
 	return table->n++;
 }
 
-/*
- * Evaluates the keys for the row in the scan's row slot, and returns the number
- * of the row of key values that they equal.  May raise what the keys raise.
- */
-int
-ms_keys_find(MsAggState *state, MsKeyTable *table)
+/* The number of the row of key values that the probe equals. */
+static int
+find_probe(MsKeyTable *table, uint32 hash)
 {
-	ExprContext *econtext = state->scan.css.ss.ps.ps_ExprContext;
-	uint32		hash;
 	uint32		at;
-	MemoryContext old;
-
-	econtext->ecxt_scantuple = state->scan.row_slot;
-	old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
-	for (int i = 0; i < table->nkeys; i++)
-		table->probe_values[i] = ExecEvalExpr(table->exprs[i], econtext, &table->probe_isnull[i]);
-	hash = hash_probe(table);
-	MemoryContextSwitchTo(old);
 
 	if (table->n * 2 >= table->nslots)
 		grow_slots(table);
@@ -204,6 +193,37 @@ ms_keys_find(MsAggState *state, MsKeyTable *table)
 	}
 	table->slots[at] = add_row(table, hash);
 	return table->n - 1;
+}
+
+/*
+ * Evaluates the keys for the row in the scan's row slot, and returns the number
+ * of the row of key values that they equal.  May raise what the keys raise.
+ */
+int
+ms_keys_find(MsAggState *state, MsKeyTable *table)
+{
+	ExprContext *econtext = state->scan.css.ss.ps.ps_ExprContext;
+	uint32		hash;
+	MemoryContext old;
+
+	econtext->ecxt_scantuple = state->scan.row_slot;
+	old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+	for (int i = 0; i < table->nkeys; i++)
+		table->probe_values[i] = ExecEvalExpr(table->states[i], econtext, &table->probe_isnull[i]);
+	hash = hash_probe(table);
+	MemoryContextSwitchTo(old);
+	return find_probe(table, hash);
+}
+
+/* The same for the one time key, whose value is known. */
+int
+ms_keys_find_time(MsAggState *state, int64 t)
+{
+	MsKeyTable *table = &state->time_keys;
+
+	table->probe_values[0] = TimestampTzGetDatum(t);
+	table->probe_isnull[0] = false;
+	return find_probe(table, hash_probe(table));
 }
 
 /* ---- groups ---- */
@@ -219,6 +239,7 @@ ms_groups_reset(MsAggState *state)
 	state->group_index = NULL;
 	state->emit_order = NULL;
 	state->emit = 0;
+	state->groups_age++;
 	state->last_group = -1;
 }
 
@@ -252,15 +273,15 @@ add_group(MsAggState *state, uint32 lg, int key)
 	return state->ngroups++;
 }
 
-/* The group of a label group and a time key.  Valid until the next call. */
-char *
+/* The number of the group of a label group and a time key. */
+int
 ms_group_find(MsAggState *state, uint32 lg, int key)
 {
 	GroupEntry *entry;
 	bool		found;
 
 	if (state->last_group >= 0 && state->last_lg == lg && state->last_key == key)
-		return ms_group_at(state, state->last_group);
+		return state->last_group;
 
 	if (state->group_index == NULL)
 		state->group_index = msgroup_create(state->group_cxt, 64, NULL);
@@ -270,22 +291,27 @@ ms_group_find(MsAggState *state, uint32 lg, int key)
 	state->last_lg = lg;
 	state->last_key = key;
 	state->last_group = entry->group;
-	return ms_group_at(state, entry->group);
+	return entry->group;
 }
 
 /*
- * The group of rows of a label group in an interval (NULL: there are no time
- * keys), of which t is the time of one.
+ * The number of the group of rows of a label group in an interval (NULL: there
+ * are no time keys), of which t is the time of one.
  */
-char *
+int
 ms_group_of(MsAggState *state, uint32 lg, MsInterval *interval, int64 t)
 {
 	if (interval == NULL)
 		return ms_group_find(state, lg, -1);
+	if (interval->group >= 0 && interval->lg == lg && interval->groups_age == state->groups_age)
+		return interval->group;
 	if (interval->key < 0)
 	{
 		ms_scan_fill_time(&state->scan, t);
 		interval->key = ms_keys_find(state, &state->time_keys);
 	}
-	return ms_group_find(state, lg, interval->key);
+	interval->lg = lg;
+	interval->groups_age = state->groups_age;
+	interval->group = ms_group_find(state, lg, interval->key);
+	return interval->group;
 }

@@ -170,6 +170,7 @@ match_trunc(FuncExpr *func, MsBucketFn *fn)
 		{
 			fn->length = fields[i].length;
 			fn->zoned = true;
+			fn->even = fn->zone == NULL && fn->length <= USECS_PER_DAY;
 			return true;
 		}
 	}
@@ -202,7 +203,6 @@ match_bucket(const MsAggRel *rel, Node *node, MsBucketFn *fn)
 
 	memset(fn, 0, sizeof(*fn));
 	fn->expr = (Expr *) node;
-	fn->ordered = true;
 	if (!IsA(func, FuncExpr))
 		return false;
 	switch (func->funcid)
@@ -259,8 +259,7 @@ ms_agg_match_key(const MsAggRel *rel, Expr *expr, List **buckets)
 
 		fn->expr = expr;
 		fn->length = 1;
-		fn->ordered = true;
-		*buckets = lappend(*buckets, fn);
+			*buckets = lappend(*buckets, fn);
 		return MS_KEY_TIME;
 	}
 	find_buckets((Node *) expr, &search);

@@ -11,6 +11,10 @@
  * other, values whose sum is not finite are added again one by one.  Unlike
  * PostgreSQL's, an average does not fail because squares are out of range.
  *
+ * The range and the sum of an array are found in one pass, by eights, in which
+ * the sum also tells whether there is a NaN.  Processors with AVX2 do that for
+ * four values at a time; the order in which they add is that of all others.
+ *
  * Variances are computed per run of rows in two passes, and combined by the
  * formula of Youngs and Cramer, as PostgreSQL combines those of its workers.
  *
@@ -19,13 +23,18 @@
 #include "postgres.h"
 
 #include <math.h>
-#ifdef __SSE2__
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#define USE_AVX2_RANGES
+#elif defined(__SSE2__)
 #include <emmintrin.h>
 #endif
 
 #include "utils/float.h"
 
 #include "exec/agg.h"
+
+#define FEW		8				/* are as well added one by one */
 
 /* a + b, as PostgreSQL adds: an error if that overflows. */
 static inline double
@@ -107,48 +116,132 @@ sum_fast(const double *v, int n)
 	return a[0] + a[1] + rest;
 }
 
-/*
- * Smallest and largest of n > 0 values in PostgreSQL's order.  sum is theirs, in
- * any order: NaN if some of them are.
- */
-static void
-find_range(const double *v, int n, double sum, double *min, double *max)
+/* The sum, the smallest and the largest of n > 0 values, of which none is NaN if the sum is not. */
+typedef struct Range
 {
-	Two			lo[2] = {{v[0], v[0]}, {v[0], v[0]}};
-	Two			hi[2] = {{v[0], v[0]}, {v[0], v[0]}};
+	double		sum;
+	double		min;
+	double		max;
+} Range;
+
+/* Adds value after value. */
+static inline void
+add_rest(Range *r, const double *v, int n)
+{
+	double		rest = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		rest += v[i];
+		r->min = r->min < v[i] ? r->min : v[i];
+		r->max = r->max > v[i] ? r->max : v[i];
+	}
+	r->sum += rest;
+}
+
+#ifdef USE_AVX2_RANGES
+
+__attribute__((target("avx2")))
+static void
+find_range_avx2(const double *v, int n, Range *r)
+{
+	__m256d		lo[2];
+	__m256d		hi[2];
+	__m256d		sum[2] = {_mm256_setzero_pd(), _mm256_setzero_pd()};
+	__m128d		low;
+	__m128d		high;
+	__m128d		total;
 	int			i;
 
-	if (unlikely(isnan(sum)))
+	lo[0] = lo[1] = hi[0] = hi[1] = _mm256_set1_pd(v[0]);
+	for (i = 0; i + 8 <= n; i += 8)
 	{
-		*min = *max = v[0];
-		for (i = 1; i < n; i++)
+		for (int k = 0; k < 2; k++)
 		{
-			*min = float8_lt(*min, v[i]) ? *min : v[i];
-			*max = float8_gt(*max, v[i]) ? *max : v[i];
+			__m256d		x = _mm256_loadu_pd(v + i + 4 * k);
+
+			sum[k] = _mm256_add_pd(sum[k], x);
+			lo[k] = _mm256_min_pd(x, lo[k]);
+			hi[k] = _mm256_max_pd(x, hi[k]);
 		}
-		return;
 	}
-	for (i = 0; i + 4 <= n; i += 4)
-	{
-		Two			a = load_two(v + i);
-		Two			b = load_two(v + i + 2);
+	lo[0] = _mm256_min_pd(lo[0], lo[1]);
+	hi[0] = _mm256_max_pd(hi[0], hi[1]);
+	low = _mm_min_pd(_mm256_castpd256_pd128(lo[0]), _mm256_extractf128_pd(lo[0], 1));
+	high = _mm_max_pd(_mm256_castpd256_pd128(hi[0]), _mm256_extractf128_pd(hi[0], 1));
+	total = _mm_add_pd(_mm_add_pd(_mm256_castpd256_pd128(sum[0]), _mm256_extractf128_pd(sum[0], 1)),
+					   _mm_add_pd(_mm256_castpd256_pd128(sum[1]), _mm256_extractf128_pd(sum[1], 1)));
+	r->min = Min(low[0], low[1]);
+	r->max = Max(high[0], high[1]);
+	r->sum = total[0] + total[1];
+	add_rest(r, v + i, n - i);
+}
 
-		lo[0] = min_two(a, lo[0]);
-		hi[0] = max_two(a, hi[0]);
-		lo[1] = min_two(b, lo[1]);
-		hi[1] = max_two(b, hi[1]);
-	}
-	for (; i < n; i++)
-	{
-		Two			a = {v[i], v[i]};
+static inline bool
+has_avx2(void)
+{
+	return __builtin_cpu_supports("avx2");
+}
 
-		lo[0] = min_two(a, lo[0]);
-		hi[0] = max_two(a, hi[0]);
+#else
+
+#define find_range_avx2(v, n, r)	((void) 0)
+#define has_avx2()					false
+
+#endif							/* USE_AVX2_RANGES */
+
+static void
+find_range_two(const double *v, int n, Range *r)
+{
+	Two			lo[4];
+	Two			hi[4];
+	Two			sum[4] = {{0, 0}};
+	int			i;
+
+	for (int k = 0; k < 4; k++)
+		lo[k] = hi[k] = (Two) {v[0], v[0]};
+	for (i = 0; i + 8 <= n; i += 8)
+	{
+		for (int k = 0; k < 4; k++)
+		{
+			Two			x = load_two(v + i + 2 * k);
+
+			sum[k] += x;
+			lo[k] = min_two(x, lo[k]);
+			hi[k] = max_two(x, hi[k]);
+		}
 	}
-	lo[0] = min_two(lo[0], lo[1]);
-	hi[0] = max_two(hi[0], hi[1]);
-	*min = Min(lo[0][0], lo[0][1]);
-	*max = Max(hi[0][0], hi[0][1]);
+	lo[0] = min_two(min_two(lo[0], lo[1]), min_two(lo[2], lo[3]));
+	hi[0] = max_two(max_two(hi[0], hi[1]), max_two(hi[2], hi[3]));
+	sum[0] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+	r->min = Min(lo[0][0], lo[0][1]);
+	r->max = Max(hi[0][0], hi[0][1]);
+	r->sum = sum[0][0] + sum[0][1];
+	add_rest(r, v + i, n - i);
+}
+
+/* Sum, in any order as sum_fast(), and smallest and largest in PostgreSQL's order. */
+static inline Range
+find_range(const double *v, int n)
+{
+	Range		r = {0, v[0], v[0]};
+
+	if (n < FEW)
+		add_rest(&r, v, n);
+	else if (has_avx2())
+		find_range_avx2(v, n, &r);
+	else
+		find_range_two(v, n, &r);
+	if (unlikely(isnan(r.sum)))
+	{
+		r.min = r.max = v[0];
+		for (int i = 1; i < n; i++)
+		{
+			r.min = float8_lt(r.min, v[i]) ? r.min : v[i];
+			r.max = float8_gt(r.max, v[i]) ? r.max : v[i];
+		}
+	}
+	return r;
 }
 
 /* Sum of squared differences from the mean of n > 0 values. */
@@ -221,15 +314,15 @@ ms_value_stats_add(MsValueStats *stats, int want, const double *v, int n)
 		stats->n += n;
 		return;
 	}
-	sum = sum_fast(v, n);
 	if (want & MS_WANT_RANGE)
 	{
-		double		min;
-		double		max;
+		Range		range = find_range(v, n);
 
-		find_range(v, n, sum, &min, &max);
-		widen_range(stats, min, max);
+		widen_range(stats, range.min, range.max);
+		sum = range.sum;
 	}
+	else
+		sum = sum_fast(v, n);
 	if (want & MS_WANT_SQUARES)
 	{
 		if (!isfinite(sum))
@@ -240,6 +333,50 @@ ms_value_stats_add(MsValueStats *stats, int want, const double *v, int n)
 		stats->sum = isfinite(sum) && isfinite(stats->sum + sum) ? stats->sum + sum :
 			sum_slowly(stats->sum, v, n);
 	stats->n += n;
+}
+
+/*
+ * Adds a few values, none of them NULL, as above; false if some are special, or
+ * more than sum and range is wanted.
+ */
+static inline bool
+add_few(MsValueStats *stats, int want, const double *v, int n)
+{
+	Range		r = {0, v[0], v[0]};
+
+	if (want & MS_WANT_SQUARES)
+		return false;
+	add_rest(&r, v, n);
+	if (!isfinite(r.sum) || ((want & MS_WANT_SUM) && !isfinite(stats->sum + r.sum)))
+		return false;
+	if (want & MS_WANT_RANGE)
+	{
+		/* NaN is above all; of the values here none is */
+		stats->min = stats->n > 0 && stats->min <= r.min ? stats->min : r.min;
+		stats->max = stats->n > 0 && !(stats->max < r.max) ? stats->max : r.max;
+	}
+	if (want & MS_WANT_SUM)
+		stats->sum += r.sum;
+	stats->n += n;
+	return true;
+}
+
+/*
+ * Adds runs of an array of values to what the groups have at `offset`.  Short
+ * ones cost little more than their values.
+ */
+void
+ms_value_stats_add_runs(const MsAggState *state, Size offset, int want, const double *v,
+						const MsRunOfRows *runs, int nruns)
+{
+	for (int i = 0; i < nruns; i++)
+	{
+		MsValueStats *stats = (MsValueStats *) (ms_group_at(state, runs[i].group) + offset);
+		int			n = runs[i].to - runs[i].from;
+
+		if (n >= FEW || !add_few(stats, want, v + runs[i].from, n))
+			ms_value_stats_add(stats, want, v + runs[i].from, n);
+	}
 }
 
 /* Adds a block by its summary; false if that does not say enough. */

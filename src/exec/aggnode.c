@@ -22,6 +22,9 @@
  *			in the order of their bucket: when nobody asks for more, what was not
  *			read never will be.
  *
+ * If the bucket is the only key, all groups are at hand at the end of any way, and
+ * are sorted by it if that is wanted.
+ *
  * Where the first or last row of each series says everything (max(ts), or
  * last(v, ts), by labels), each series is read from that end, and only so far.
  *
@@ -124,7 +127,7 @@ find_mode(MsAggState *state)
 
 	if (state->partial || !listable)
 		return MS_MODE_ALL;
-	if (state->order != 0)
+	if (state->order != 0 && state->limit_buckets > 0)
 		return MS_MODE_TIMES;
 	return state->label_keys.nkeys > 0 || state->has_counters ? MS_MODE_LABELS : MS_MODE_ALL;
 }
@@ -155,16 +158,15 @@ begin_agg(CustomScanState *node, EState *estate, int eflags)
 	MsScanState *scan = &state->scan;
 	CustomScan *cscan = (CustomScan *) node->ss.ps.plan;
 	Relation	rel = node->ss.ss_currentRelation;
-	MsPlanRel	prel;
 	List	   *aggs;
 	List	   *exprs;
 	Bitmapset  *used = NULL;
 	int			at = 0;
 
-	ms_plan_rel(RelationGetRelid(rel), false, &prel);
+	scan->desc = ms_reldesc_copy(rel);
 	state->rel.relid = cscan->scan.scanrelid;
-	state->rel.time_att = prel.time_att;
-	state->rel.label_atts = prel.label_atts;
+	state->rel.time_att = scan->desc->time_att;
+	state->rel.label_atts = ms_label_atts(scan->desc);
 	state->partial = private_int(cscan, MS_AGGP_PARTIAL);
 	state->order = private_int(cscan, MS_AGGP_ORDER);
 	state->limit_buckets = private_int(cscan, MS_AGGP_LIMIT);
@@ -177,7 +179,6 @@ begin_agg(CustomScanState *node, EState *estate, int eflags)
 	scan->exprs[MS_EXPR_TIME] = take_exprs(cscan, &at, private_int(cscan, MS_AGGP_TIMES));
 	state->row_exprs = take_exprs(cscan, &at, private_int(cscan, MS_AGGP_ROWS));
 
-	scan->desc = ms_reldesc_copy(rel);
 	scan->analyze = estate->es_instrument != 0;
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
@@ -526,6 +527,8 @@ gather(MsAggState *state)
 				gather_slice(state);
 				break;
 		}
+		if (state->order != 0 && state->mode != MS_MODE_TIMES)
+			sort_groups(state);
 	}
 	return true;
 }

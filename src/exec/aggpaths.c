@@ -7,7 +7,8 @@
  * one relation of ours, and aggmatch.c can take all keys, aggregates and conditions,
  * paths are added:
  *
- *	- one that gives finished groups;
+ *	- one that gives finished groups, in the order of their bucket if that is the
+ *	  only key and the query wants it;
  *	- one for several processes, each of which gives partial states in
  *	  PostgreSQL's own form, below PostgreSQL's Gather and Finalize Aggregate;
  *	- for ORDER BY a bucket with LIMIT, one that gives groups in that order.
@@ -59,6 +60,7 @@
 #define RUN_COST		(1.0 * cpu_operator_cost)	/* per run of rows and
 													 * aggregate */
 #define GROUP_COST		(1.0 * cpu_operator_cost)	/* per group and aggregate */
+#define SORT_COST		(0.1 * cpu_operator_cost)	/* compare two buckets */
 #define PARTIAL_COST	(20.0 * cpu_operator_cost)	/* a partial state, made,
 													 * sent and combined */
 
@@ -88,7 +90,7 @@ typedef struct Grouping
 	PlannerInfo *root;
 	RelOptInfo *rel;			/* the base relation */
 	bool		distinct;		/* SELECT DISTINCT, no aggregates */
-	MsPlanRel	prel;
+	const MsPlanRel *prel;
 	MsAggRel	arel;
 	List	   *keys;			/* expressions */
 	List	   *eqops;
@@ -131,7 +133,7 @@ take_conditions(Grouping *g)
 		if (lfirst_node(RestrictInfo, lc)->pseudoconstant)
 			return false;
 	}
-	ms_conditions_sort(g->root, g->rel, &g->prel, g->rel->baserestrictinfo, &g->conds);
+	g->conds = g->prel->conds;
 	foreach(lc, g->conds.rest)
 	{
 		MsPredMatch pred;
@@ -139,6 +141,7 @@ take_conditions(Grouping *g)
 		if (ms_agg_match_pred(&g->arel, lfirst_node(RestrictInfo, lc)->clause, &pred) == MS_PRED_NONE)
 			return false;
 	}
+	g->conds.rest = list_copy(g->conds.rest);
 	list_sort(g->conds.rest, compare_security);
 	foreach(lc, list_concat_copy(g->conds.safe, g->conds.labels))
 	{
@@ -181,6 +184,20 @@ take_keys(Grouping *g)
 	return true;
 }
 
+/* Adds an aggregate.  PostgreSQL has numbered equal ones alike. */
+static List *
+add_agg(List *aggs, Aggref *aggref)
+{
+	ListCell   *lc;
+
+	foreach(lc, aggs)
+	{
+		if (lfirst_node(Aggref, lc)->aggno == aggref->aggno)
+			return aggs;
+	}
+	return lappend(aggs, aggref);
+}
+
 typedef struct Coverage
 {
 	const Grouping *g;
@@ -201,7 +218,7 @@ is_uncovered(Node *node, Coverage *coverage)
 
 		if (!ms_agg_match(&coverage->g->arel, (Aggref *) node, &match))
 			return true;
-		coverage->aggs = list_append_unique(coverage->aggs, node);
+		coverage->aggs = add_agg(coverage->aggs, (Aggref *) node);
 		return false;
 	}
 	if (IsA(node, Var) || IsA(node, PlaceHolderVar) || IsA(node, GroupingFunc) ||
@@ -250,47 +267,45 @@ look_at_aggs(Grouping *g)
 		pull_varattnos((Node *) lfirst_node(RestrictInfo, lc)->clause, g->rel->relid, &used);
 	while ((x = bms_next_member(used, x)) >= 0)
 	{
-		if (!bms_is_member(x, g->prel.label_atts) &&
-			x != g->prel.time_att - FirstLowInvalidHeapAttributeNumber)
+		if (!bms_is_member(x, g->prel->label_atts) &&
+			x != g->prel->time_att - FirstLowInvalidHeapAttributeNumber)
 			g->ncolumns++;
 	}
 }
 
 static bool
-take_query(Grouping *g, PlannerInfo *root, RelOptInfo *rel, bool distinct, bool with_stats)
+take_query(Grouping *g, PlannerInfo *root, RelOptInfo *rel, bool distinct)
 {
-	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
-
 	memset(g, 0, sizeof(*g));
 	g->root = root;
 	g->rel = rel;
 	g->distinct = distinct;
-	ms_plan_rel(rte->relid, with_stats, &g->prel);
+	g->prel = ms_plan_rel(root, rel);
 	g->arel.relid = rel->relid;
-	g->arel.time_att = g->prel.time_att;
-	g->arel.label_atts = g->prel.label_atts;
+	g->arel.time_att = g->prel->time_att;
+	g->arel.label_atts = g->prel->label_atts;
 	return take_conditions(g) && take_keys(g);
 }
 
 /* ---- estimates ---- */
 
 static void
-estimate_groups(Grouping *g, double time_sel)
+estimate_groups(Grouping *g)
 {
 	double		rows = Max(g->rel->rows, 1);
-	double		span = (double) g->prel.stats.tmax - (double) g->prel.stats.tmin;
+	double		span = (double) g->prel->stats.tmax - (double) g->prel->stats.tmin;
 	ListCell   *lc;
 
 	g->label_groups = 1;
 	if (g->label_keys != NIL)
 		g->label_groups = estimate_num_groups(g->root, g->label_keys, rows, NULL, NULL);
-	g->label_groups = Max(1, Min(g->label_groups, Max(g->prel.stats.series, 1)));
+	g->label_groups = Max(1, Min(g->label_groups, Max(g->prel->stats.series, 1)));
 	g->nbuckets = 1;
 	foreach(lc, g->buckets)
 	{
 		MsBucketFn *fn = lfirst(lc);
 
-		g->nbuckets = Max(g->nbuckets, ceil(span * time_sel / fn->length) + 1);
+		g->nbuckets = Max(g->nbuckets, ceil(span * g->prel->time_sel / fn->length) + 1);
 	}
 	g->nbuckets = Min(g->nbuckets, rows);
 	g->groups = clamp_row_est(Min(g->label_groups * g->nbuckets, rows));
@@ -319,12 +334,13 @@ fits_memory(const Grouping *g)
  * scan of the relation by as many would be `scan`.
  */
 static Cost
-reading_cost(Grouping *g, const Path *scan, double divisor, double time_sel, double label_sel)
+reading_cost(Grouping *g, const Path *scan, double divisor)
 {
-	double		series = Max(g->prel.stats.series, 1);
-	double		chosen = Max(1, series * label_sel);
-	double		chunks = ceil(chosen) * ceil(Max(g->prel.stats.windows, 1) * time_sel);
-	double		samples = clamp_row_est(g->rel->tuples * label_sel * time_sel);
+	double		series = Max(g->prel->stats.series, 1);
+	double		time_sel = g->prel->time_sel;
+	double		chosen = Max(1, series * g->prel->label_sel);
+	double		chunks = ceil(chosen) * ceil(Max(g->prel->stats.windows, 1) * time_sel);
+	double		samples = clamp_row_est(g->rel->tuples * g->prel->label_sel * time_sel);
 	double		blocks;
 	double		run_length;
 	QualCost	label_cost;
@@ -435,19 +451,30 @@ is_pathkey_of(const PathKey *pathkey, const Expr *expr)
 	return false;
 }
 
+/* Does the query order by the bucket first?  If so, 1 or -1 for descending. */
+static int
+wanted_order(const Grouping *g)
+{
+	List	   *pathkeys = g->root->sort_pathkeys;
+
+	if (g->bucket_key == NULL || pathkeys == NIL ||
+		!is_pathkey_of(linitial_node(PathKey, pathkeys), g->bucket_key))
+		return 0;
+	return ms_pathkey_is_descending(linitial_node(PathKey, pathkeys)) ? -1 : 1;
+}
+
 /* For ORDER BY bucket ... LIMIT. */
 static void
 add_ordered_path(Grouping *g, RelOptInfo *grouped_rel, Cost reading, List *having)
 {
 	Query	   *parse = g->root->parse;
 	List	   *pathkeys = g->root->sort_pathkeys;
+	int			order = wanted_order(g);
 	CustomPath *cpath;
-	PathKey    *first;
 	int64		limit;
-	int			order;
 	ListCell   *lc;
 
-	if (g->bucket_key == NULL || pathkeys == NIL || parse->limitCount == NULL ||
+	if (order == 0 || parse->limitCount == NULL ||
 		parse->hasWindowFuncs || parse->distinctClause != NIL || g->has_counters ||
 		g->conds.labels != NIL)
 		return;
@@ -456,10 +483,6 @@ add_ordered_path(Grouping *g, RelOptInfo *grouped_rel, Cost reading, List *havin
 		if (!ms_agg_is_safe(lfirst(lc)))
 			return;
 	}
-	first = linitial_node(PathKey, pathkeys);
-	if (!is_pathkey_of(first, g->bucket_key))
-		return;
-	order = ms_pathkey_is_descending(first) ? -1 : 1;
 	limit = constant_limit(parse->limitCount, 16) + constant_limit(parse->limitOffset, 0);
 	limit = (int64) ceil(Max(limit, 1) / g->label_groups);
 	if (list_length(pathkeys) > 1)
@@ -469,15 +492,31 @@ add_ordered_path(Grouping *g, RelOptInfo *grouped_rel, Cost reading, List *havin
 	set_cost(cpath, g, reading, g->groups, having);
 	/* several slices cost a little more, but not before they are asked for */
 	cpath->path.total_cost += 0.1 * reading;
-	cpath->path.startup_cost = g->prel.stats.series * SERIES_COST;
-	cpath->path.pathkeys = list_make1(first);
+	cpath->path.startup_cost = g->prel->stats.series * SERIES_COST;
+	cpath->path.pathkeys = list_make1(linitial(pathkeys));
+	add_path(grouped_rel, (Path *) cpath);
+}
+
+/* For everything else.  If there is one group per bucket, they come in the order wanted. */
+static void
+add_plain_path(Grouping *g, RelOptInfo *grouped_rel, PathTarget *target, Cost reading, List *having)
+{
+	int			order = g->label_keys == NIL && list_length(g->keys) == 1 ? wanted_order(g) : 0;
+	CustomPath *cpath = make_agg_path(grouped_rel, target, g, order, 0, 0);
+
+	set_cost(cpath, g, reading, g->groups, having);
+	if (order != 0)
+	{
+		cpath->path.startup_cost += SORT_COST * g->groups * (1 + log2(g->groups));
+		cpath->path.total_cost += SORT_COST * g->groups * (1 + log2(g->groups));
+		cpath->path.pathkeys = list_make1(linitial(g->root->sort_pathkeys));
+	}
 	add_path(grouped_rel, (Path *) cpath);
 }
 
 /* Workers that give partial states. */
 static void
-add_parallel_path(Grouping *g, RelOptInfo *grouped_rel, GroupPathExtraData *extra,
-				  double time_sel, double label_sel, List *having)
+add_parallel_path(Grouping *g, RelOptInfo *grouped_rel, GroupPathExtraData *extra, List *having)
 {
 	PlannerInfo *root = g->root;
 	RelOptInfo *partial_rel = fetch_upper_rel(root, UPPERREL_PARTIAL_GROUP_AGG, grouped_rel->relids);
@@ -506,7 +545,7 @@ add_parallel_path(Grouping *g, RelOptInfo *grouped_rel, GroupPathExtraData *extr
 	cpath = make_agg_path(partial_rel, partial_rel->reltarget, &partial, 0, 0, (int) workers);
 	/* a group may come from every process, unless it has a single series */
 	rows = clamp_row_est(Min(g->groups, g->rel->rows / divisor));
-	set_cost(cpath, &partial, reading_cost(&partial, scan, divisor, time_sel, label_sel), rows, NIL);
+	set_cost(cpath, &partial, reading_cost(&partial, scan, divisor), rows, NIL);
 	cpath->path.total_cost += rows * list_length(partial.aggs) * PARTIAL_COST;
 	rows *= workers + 1;
 	gather = (Path *) create_gather_path(root, partial_rel, (Path *) cpath,
@@ -525,34 +564,23 @@ add_paths(PlannerInfo *root, RelOptInfo *rel, RelOptInfo *grouped_rel, GroupPath
 	Grouping	g;
 	PathTarget *target = extra ? grouped_rel->reltarget : rel->cheapest_total_path->pathtarget;
 	List	   *having = extra ? (List *) extra->havingQual : NIL;
-	MsConditions conds;
-	double		label_sel;
-	double		time_sel;
 	Cost		reading;
 	CustomPath *scan;
-	CustomPath *cpath;
 
-	if (!take_query(&g, root, rel, extra == NULL, true) ||
+	if (!take_query(&g, root, rel, extra == NULL) ||
 		!take_output(&g, target, (Node *) having))
 		return;
 	look_at_aggs(&g);
-	conds = g.conds;
-	label_sel = clauselist_selectivity(root, list_concat_copy(conds.safe, conds.labels), 0,
-									   JOIN_INNER, NULL);
-	time_sel = clauselist_selectivity(root, conds.times, 0, JOIN_INNER, NULL);
-	estimate_groups(&g, time_sel);
+	estimate_groups(&g);
 
 	if (extra != NULL)
-		add_parallel_path(&g, grouped_rel, extra, time_sel, label_sel, having);
-	scan = ms_make_scan_path(root, rel, &g.prel, MS_ORDER_SERIES);
-	reading = reading_cost(&g, &scan->path, 1, time_sel, label_sel);
+		add_parallel_path(&g, grouped_rel, extra, having);
+	scan = ms_make_scan_path(root, rel, g.prel, MS_ORDER_SERIES);
+	reading = reading_cost(&g, &scan->path, 1);
 	if (extra != NULL)
 		add_ordered_path(&g, grouped_rel, reading, having);
-	if (!fits_memory(&g))
-		return;
-	cpath = make_agg_path(grouped_rel, target, &g, 0, 0, 0);
-	set_cost(cpath, &g, reading, g.groups, having);
-	add_path(grouped_rel, (Path *) cpath);
+	if (fits_memory(&g))
+		add_plain_path(&g, grouped_rel, target, reading, having);
 }
 
 static void
@@ -615,7 +643,7 @@ plan_agg(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path, List *tlist,
 	(void) rel;
 	(void) clauses;
 	(void) custom_plans;
-	if (!take_query(&g, root, root->simple_rel_array[relid], distinct, false) ||
+	if (!take_query(&g, root, root->simple_rel_array[relid], distinct) ||
 		!take_output(&g, best_path->path.pathtarget, (Node *) having))
 		elog(ERROR, "could not make a %s plan", MS_AGG_NAME);
 

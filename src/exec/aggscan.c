@@ -36,8 +36,8 @@ begin_batch(MsAggState *state, MsBatch *batch, int n)
 
 /* ---- rows into groups ---- */
 
-/* The group of the series' rows in an interval, t being the time of one of them. */
-static char *
+/* The number of the group of the series' rows in an interval, t being the time of one of them. */
+static int
 group_for(MsAggState *state, MsInterval *interval, int64 t)
 {
 	if (state->lg < 0)
@@ -48,10 +48,32 @@ group_for(MsAggState *state, MsInterval *interval, int64 t)
 	return ms_group_of(state, state->lg, interval, t);
 }
 
+/* The group itself.  Valid until another one is asked for. */
+static char *
+group_at(MsAggState *state, MsInterval *interval, int64 t)
+{
+	int			group = group_for(state, interval, t);
+
+	return ms_group_at(state, group);
+}
+
 static MsInterval *
 interval_of(MsAggState *state, int64 t)
 {
 	return state->buckets.nfns > 0 ? ms_bucket_of(state, t) : NULL;
+}
+
+/* The first row of from..to whose time is not below `limit`; perhaps as many further on as last time. */
+static int
+run_end(const int64 *times, int from, int to, int64 limit, int last_time)
+{
+	int			end = from + last_time;
+
+	if (times[to - 1] < limit)
+		return to;
+	if (last_time > 0 && end < to && times[end - 1] < limit && times[end] >= limit)
+		return end;
+	return from + ms_first_time(times + from, to - from, limit);
 }
 
 /* Rows from..to, of which the mask (NULL: all) is selected, to the groups of their buckets. */
@@ -59,28 +81,31 @@ static void
 add_rows(MsAggState *state, MsBatch *batch, int from, int to, const bool *mask)
 {
 	const int64 *times = ms_batch_times(&state->scan, batch);
+	int			nruns = 0;
+	int			length = 0;
 
 	while (from < to)
 	{
+		MsRunOfRows *run = &state->runs[nruns];
 		MsInterval *interval;
-		char	   *group;
-		int			end = to;
 
 		if (mask != NULL)
 		{
 			while (from < to && !mask[from])
 				from++;
 			if (from == to)
-				return;
+				break;
 		}
 		interval = interval_of(state, times[from]);
-		if (interval != NULL && times[to - 1] >= interval->end)
-			end = from + ms_first_time(times + from, to - from, interval->end);
-		group = group_for(state, interval, times[from]);
-		for (int i = 0; i < state->naccs; i++)
-			ms_acc_rows(state, &state->accs[i], group, batch, from, end, mask);
-		from = end;
+		run->from = from;
+		run->to = interval != NULL ? run_end(times, from, to, interval->end, length) : to;
+		run->group = group_for(state, interval, times[from]);
+		from = run->to;
+		length = run->to - run->from;
+		nruns++;
 	}
+	for (int i = 0; i < state->naccs; i++)
+		ms_acc_runs(state, &state->accs[i], batch, state->runs, nruns, mask);
 }
 
 /* Rows from..to of the batch that the WHERE clause selects. */
@@ -144,7 +169,7 @@ add_block(MsAggState *state, const MsChunk *chunk, const MsBlockInfo *block,
 
 			state->more_follows = state->where.n == 0 && next != NULL &&
 				in_range(state, next) && in_one_bucket(interval, next);
-			group = group_for(state, interval, block->tmin);
+			group = group_at(state, interval, block->tmin);
 			for (int i = 0; i < state->naccs; i++)
 				ms_acc_block(state, &state->accs[i], group, batch);
 			if (batch->decoded)
@@ -222,7 +247,7 @@ add_totals(MsAggState *state, MsPart *part)
 			ms_cursor_damaged(state->scan.cursor);
 		column->summarized = true;
 	}
-	group = group_for(state, interval_of(state, whole.tmin), whole.tmin);
+	group = group_at(state, interval_of(state, whole.tmin), whole.tmin);
 	for (int i = 0; i < state->naccs; i++)
 		ms_acc_block(state, &state->accs[i], group, batch);
 	batch->block = NULL;		/* it was ours */
@@ -252,7 +277,7 @@ add_decoded(MsAggState *state, const MsRows *rows)
 static void
 add_one_row(MsAggState *state, MsBatch *batch, int row, int64 t)
 {
-	char	   *group = group_for(state, NULL, t);
+	char	   *group = group_at(state, NULL, t);
 
 	for (int i = 0; i < state->naccs; i++)
 		ms_acc_rows(state, &state->accs[i], group, batch, row, row + 1, NULL);

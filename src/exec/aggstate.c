@@ -431,6 +431,25 @@ ms_acc_rows(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch,
 	}
 }
 
+/* Adds runs of rows of the batch, each to its group, as above. */
+void
+ms_acc_runs(MsAggState *state, MsAcc *acc, MsBatch *batch, const MsRunOfRows *runs, int nruns,
+			const bool *mask)
+{
+	if (acc->kind == MS_ACC_VALUE && acc->filter == NULL && mask == NULL && nruns > 0)
+	{
+		ms_batch_load(&state->scan, batch, acc->column);
+		if (acc->column->nulls == NULL)
+		{
+			ms_value_stats_add_runs(state, acc->offset, acc->want, acc->column->values, runs, nruns);
+			return;
+		}
+	}
+	for (int i = 0; i < nruns; i++)
+		ms_acc_rows(state, acc, ms_group_at(state, runs[i].group), batch, runs[i].from, runs[i].to,
+					mask);
+}
+
 /* Is what summaries say all that is wanted of rows that the WHERE clause selects? */
 bool
 ms_acc_takes_totals(const MsAcc *acc)

@@ -34,31 +34,22 @@
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
 
 #include "exec/scan.h"
 
-/*
- * Gathers what planning needs to know of a relation, on which the caller
- * holds a lock.  Waits until the store is ready.  Statistics only on demand:
- * they cost a look at every window.
- */
-void
-ms_plan_rel(Oid relid, bool with_stats, MsPlanRel *out)
+/* The columns that are labels, offset as pull_varattnos has them. */
+Bitmapset *
+ms_label_atts(const MsRelDesc *desc)
 {
-	Relation	rel = table_open(relid, NoLock);
-	const MsRelDesc *desc = ms_reldesc(rel);
+	Bitmapset  *atts = NULL;
 
-	memset(out, 0, sizeof(*out));
-	out->time_att = desc->time_att;
 	for (int i = 0; i < desc->natts; i++)
 	{
 		if (desc->cols[i].role == MS_ROLE_LABEL)
-			out->label_atts = bms_add_member(out->label_atts,
-											 i + 1 - FirstLowInvalidHeapAttributeNumber);
+			atts = bms_add_member(atts, i + 1 - FirstLowInvalidHeapAttributeNumber);
 	}
-	if (with_stats && desc->table != NULL)
-		ms_table_stats(desc->table, &out->stats);
-	table_close(rel, NoLock);
+	return atts;
 }
 
 /* Does the expression contain a sub-plan whose query, or one inside it, has volatile functions? */
@@ -136,4 +127,48 @@ ms_conditions_sort(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel,
 		else
 			out->safe = lappend(out->safe, rinfo);
 	}
+}
+
+/* Sorts the relation's own conditions, and estimates what they leave. */
+static void
+look_at_conditions(PlannerInfo *root, RelOptInfo *rel, MsPlanRel *prel)
+{
+	MsConditions *conds = &prel->conds;
+
+	prel->clauses = rel->baserestrictinfo;
+	prel->nclauses = list_length(rel->baserestrictinfo);
+	ms_conditions_sort(root, rel, prel, rel->baserestrictinfo, conds);
+	prel->label_sel = clauselist_selectivity(root, list_concat_copy(conds->safe, conds->labels), 0,
+											 JOIN_INNER, NULL);
+	prel->time_sel = clauselist_selectivity(root, conds->times, 0, JOIN_INNER, NULL);
+}
+
+/*
+ * What planning needs to know of a relation of ours, on which the caller holds
+ * a lock.  Waits until the store is ready, the first time.
+ */
+const MsPlanRel *
+ms_plan_rel(PlannerInfo *root, RelOptInfo *rel)
+{
+	MsPlanRel  *prel = rel->fdw_private;
+	Relation	relation;
+	const MsRelDesc *desc;
+
+	if (prel == NULL)
+	{
+		prel = palloc0(sizeof(MsPlanRel));
+		relation = table_open(planner_rt_fetch(rel->relid, root)->relid, NoLock);
+		desc = ms_reldesc(relation);
+		prel->time_att = desc->time_att;
+		prel->label_atts = ms_label_atts(desc);
+		if (desc->table != NULL)
+			ms_table_stats(desc->table, &prel->stats);
+		table_close(relation, NoLock);
+		look_at_conditions(root, rel, prel);
+		rel->fdw_private = prel;
+	}
+	else if (prel->clauses != rel->baserestrictinfo ||
+			 prel->nclauses != list_length(rel->baserestrictinfo))
+		look_at_conditions(root, rel, prel);
+	return prel;
 }

@@ -63,16 +63,10 @@ wanted_columns(const RelOptInfo *rel)
  * processes are worth it.
  */
 double
-ms_scan_pages(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
+ms_scan_pages(RelOptInfo *rel, const MsPlanRel *prel)
 {
-	MsConditions conds;
-	double		sel;
-
-	ms_conditions_sort(root, rel, prel, rel->baserestrictinfo, &conds);
-	conds.labels = list_concat(conds.safe, conds.labels);
-	sel = clauselist_selectivity(root, list_concat(conds.labels, conds.times),
-								 0, JOIN_INNER, NULL);
-	return ceil(rel->tuples * sel * wanted_columns(rel) * sizeof(double) / BLCKSZ);
+	return ceil(rel->tuples * prel->label_sel * prel->time_sel *
+				wanted_columns(rel) * sizeof(double) / BLCKSZ);
 }
 
 /*
@@ -80,15 +74,10 @@ ms_scan_pages(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
  * shortest: a block each.
  */
 Cost
-ms_slice_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
+ms_slice_cost(RelOptInfo *rel, const MsPlanRel *prel)
 {
-	MsConditions conds;
-	double		series;
+	double		series = Max(prel->stats.series, 1) * prel->label_sel;
 
-	ms_conditions_sort(root, rel, prel, rel->baserestrictinfo, &conds);
-	conds.labels = list_concat(conds.safe, conds.labels);
-	series = Max(prel->stats.series, 1) *
-		clauselist_selectivity(root, conds.labels, 0, JOIN_INNER, NULL);
 	return ceil(series) * (CHUNK_COST + MS_BLOCK_ROWS * wanted_columns(rel) * VALUE_COST);
 }
 
@@ -100,28 +89,27 @@ void
 ms_scan_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *path)
 {
 	ParamPathInfo *param_info = path->param_info;
-	int			relid = param_info ? (int) rel->relid : 0;
-	List	   *rinfos = rel->baserestrictinfo;
-	MsConditions conds;
+	MsConditions conds = prel->conds;
 	QualCost	label_cost;
 	QualCost	rest_cost;
-	double		label_sel;
-	double		time_sel;
+	double		label_sel = prel->label_sel;
+	double		time_sel = prel->time_sel;
 	double		series = Max(prel->stats.series, 1);
 	double		samples;
 	Cost		startup;
 	Cost		run;
 
 	if (param_info)
-		rinfos = list_concat_copy(rinfos, param_info->ppi_clauses);
-	ms_conditions_sort(root, rel, prel, rinfos, &conds);
-	conds.labels = list_concat(conds.safe, conds.labels);
-
-	label_sel = clauselist_selectivity(root, conds.labels, relid, JOIN_INNER, NULL);
-	time_sel = clauselist_selectivity(root, conds.times, relid, JOIN_INNER, NULL);
+	{
+		ms_conditions_sort(root, rel, prel,
+						   list_concat_copy(rel->baserestrictinfo, param_info->ppi_clauses), &conds);
+		label_sel = clauselist_selectivity(root, list_concat_copy(conds.safe, conds.labels),
+										   rel->relid, JOIN_INNER, NULL);
+		time_sel = clauselist_selectivity(root, conds.times, rel->relid, JOIN_INNER, NULL);
+	}
 	samples = clamp_row_est(rel->tuples * label_sel * time_sel);
 
-	cost_qual_eval(&label_cost, conds.labels, root);
+	cost_qual_eval(&label_cost, list_concat_copy(conds.safe, conds.labels), root);
 	cost_qual_eval(&rest_cost, conds.rest, root);
 
 	startup = label_cost.startup + rest_cost.startup;

@@ -39,12 +39,9 @@
 static create_upper_paths_hook_type prev_create_upper_paths_hook = NULL;
 
 static bool
-conditions_allow_order(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
+conditions_allow_order(PlannerInfo *root, const MsPlanRel *prel)
 {
-	MsConditions conds;
-
-	ms_conditions_sort(root, rel, prel, rel->baserestrictinfo, &conds);
-	return conds.labels == NIL && root->rowMarks == NIL;
+	return prel->conds.labels == NIL && root->rowMarks == NIL;
 }
 
 /* The pathkeys of the time in one direction; NIL if nobody asked for them. */
@@ -59,16 +56,34 @@ time_pathkeys(PlannerInfo *root, RelOptInfo *rel, AttrNumber time_att, bool desc
 									   rel->relids);
 }
 
+/* Is the time what the query orders by first? */
+static bool
+orders_by_time(PlannerInfo *root, RelOptInfo *rel, AttrNumber time_att)
+{
+	ListCell   *lc;
+
+	if (root->query_pathkeys == NIL)
+		return false;
+	foreach(lc, linitial_node(PathKey, root->query_pathkeys)->pk_eclass->ec_members)
+	{
+		Var		   *var = (Var *) ((EquivalenceMember *) lfirst(lc))->em_expr;
+
+		if (IsA(var, Var) && var->varno == (int) rel->relid && var->varattno == time_att)
+			return true;
+	}
+	return false;
+}
+
 /* Offers a path by time if the query wants that order.  Called for a base relation. */
 void
 ms_add_sorted_paths(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
 {
 	Cost		slice;
 
-	if (root->query_pathkeys == NIL || prel->stats.series > MAX_SORTED_SERIES ||
-		!bms_is_empty(rel->lateral_relids) || !conditions_allow_order(root, rel, prel))
+	if (!orders_by_time(root, rel, prel->time_att) || prel->stats.series > MAX_SORTED_SERIES ||
+		!bms_is_empty(rel->lateral_relids) || !conditions_allow_order(root, prel))
 		return;
-	slice = ms_slice_cost(root, rel, prel);
+	slice = ms_slice_cost(rel, prel);
 	for (int descending = 0; descending <= 1; descending++)
 	{
 		List	   *pathkeys = time_pathkeys(root, rel, prel->time_att, descending);
@@ -134,8 +149,7 @@ wants_single_rows(const Query *parse, Index relid, const MsPlanRel *prel, MsScan
 static void
 add_single_rows_path(PlannerInfo *root, RelOptInfo *input_rel, RelOptInfo *output_rel)
 {
-	RangeTblEntry *rte;
-	MsPlanRel	prel;
+	const MsPlanRel *prel;
 	MsScanOrder order;
 	CustomPath *cpath;
 	Path	   *path;
@@ -143,14 +157,13 @@ add_single_rows_path(PlannerInfo *root, RelOptInfo *input_rel, RelOptInfo *outpu
 
 	if (!ms_is_scan_rel(root, input_rel) || root->distinct_pathkeys == NIL)
 		return;
-	rte = planner_rt_fetch(input_rel->relid, root);
-	ms_plan_rel(rte->relid, true, &prel);
-	if (!wants_single_rows(root->parse, input_rel->relid, &prel, &order) ||
-		!conditions_allow_order(root, input_rel, &prel))
+	prel = ms_plan_rel(root, input_rel);
+	if (!wants_single_rows(root->parse, input_rel->relid, prel, &order) ||
+		!conditions_allow_order(root, prel))
 		return;
 
-	series = clamp_row_est(Min(prel.stats.series, input_rel->rows));
-	cpath = ms_make_scan_path(root, input_rel, &prel, order);
+	series = clamp_row_est(Min(prel->stats.series, input_rel->rows));
+	cpath = ms_make_scan_path(root, input_rel, prel, order);
 	path = &cpath->path;
 	path->pathtarget = input_rel->reltarget;
 	path->rows = series;

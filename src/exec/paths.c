@@ -83,13 +83,10 @@ plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
 		  List *tlist, List *clauses, List *custom_plans)
 {
 	CustomScan *cscan = makeNode(CustomScan);
-	RangeTblEntry *rte = planner_rt_fetch(rel->relid, root);
-	MsPlanRel	prel;
 	MsConditions conds;
 
 	(void) custom_plans;
-	ms_plan_rel(rte->relid, false, &prel);
-	ms_conditions_sort(root, rel, &prel, clauses, &conds);
+	ms_conditions_sort(root, rel, ms_plan_rel(root, rel), clauses, &conds);
 
 	cscan->scan.plan.targetlist = tlist;
 	cscan->scan.plan.qual = extract_actual_clauses(conds.rest, false);
@@ -228,27 +225,25 @@ without_seqscans(List *paths)
 }
 
 static void
-add_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
+add_paths(PlannerInfo *root, RelOptInfo *rel)
 {
-	MsPlanRel	prel;
-
-	ms_plan_rel(relid, true, &prel);
+	const MsPlanRel *prel = ms_plan_rel(root, rel);
 
 	rel->pathlist = without_seqscans(rel->pathlist);
 	rel->partial_pathlist = without_seqscans(rel->partial_pathlist);
 
-	add_path(rel, (Path *) make_path(root, rel, &prel, rel->lateral_relids, 0));
+	add_path(rel, (Path *) make_path(root, rel, prel, rel->lateral_relids, 0));
 
 	if (rel->consider_parallel && bms_is_empty(rel->lateral_relids))
 	{
-		int			workers = compute_parallel_worker(rel, ms_scan_pages(root, rel, &prel), -1,
+		int			workers = compute_parallel_worker(rel, ms_scan_pages(rel, prel), -1,
 													  max_parallel_workers_per_gather);
 
 		if (workers > 0)
-			add_partial_path(rel, (Path *) make_path(root, rel, &prel, NULL, workers));
+			add_partial_path(rel, (Path *) make_path(root, rel, prel, NULL, workers));
 	}
-	add_parameterized_paths(root, rel, &prel);
-	ms_add_sorted_paths(root, rel, &prel);
+	add_parameterized_paths(root, rel, prel);
+	ms_add_sorted_paths(root, rel, prel);
 }
 
 /* ---- the hook ---- */
@@ -318,7 +313,7 @@ set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *r
 	if (prev_set_rel_pathlist_hook)
 		prev_set_rel_pathlist_hook(root, rel, rti, rte);
 	if (ms_enable_customscan && is_scannable(root, rel, rti, rte))
-		add_paths(root, rel, rte->relid);
+		add_paths(root, rel);
 }
 
 /* Puts the planner hook in place. */

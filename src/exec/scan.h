@@ -82,16 +82,25 @@ typedef enum MsScanOrder
 	MS_ORDER_LAST				/* only the newest */
 } MsScanOrder;
 
-/* What the planner needs to know of a relation, gathered once per relation and query. */
+/*
+ * What the planner needs to know of a relation, gathered once per relation and
+ * query: it is kept in RelOptInfo.fdw_private, which serves foreign tables only.
+ */
 typedef struct MsPlanRel
 {
 	AttrNumber	time_att;
 	Bitmapset  *label_atts;		/* offset as pull_varattnos has them */
 	MsTableStats stats;
+	List	   *clauses;		/* borrowed: the relation's own conditions... */
+	int			nclauses;
+	MsConditions conds;			/* ...sorted */
+	double		label_sel;		/* what share of series has labels that fit */
+	double		time_sel;		/* what share of samples is of the time */
 } MsPlanRel;
 
 /* conditions.c */
-extern void ms_plan_rel(Oid relid, bool with_stats, MsPlanRel *out);
+extern Bitmapset *ms_label_atts(const MsRelDesc *desc);
+extern const MsPlanRel *ms_plan_rel(PlannerInfo *root, RelOptInfo *rel);
 extern void ms_conditions_sort(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel,
 							   List *rinfos, MsConditions *out);
 
@@ -103,8 +112,8 @@ extern List *ms_timerange_init(List *clauses, Index relid, AttrNumber time_att, 
 extern bool ms_timerange_eval(List *bounds, ExprContext *econtext, int64 *lo, int64 *hi);
 
 /* cost.c */
-extern double ms_scan_pages(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel);
-extern Cost ms_slice_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel);
+extern double ms_scan_pages(RelOptInfo *rel, const MsPlanRel *prel);
+extern Cost ms_slice_cost(RelOptInfo *rel, const MsPlanRel *prel);
 extern void ms_scan_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *path);
 
 /* paths.c */
