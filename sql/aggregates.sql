@@ -146,6 +146,32 @@ SELECT host, memseries.last(usage, ts), memseries.first(temp, ts), max(ts) FROM 
 SELECT explain_analyze($$SELECT min(ts) FROM agg_cpu WHERE region = 'us' AND host > 'web7'$$);
 
 --
+-- Buckets of local time: around changes of the offset they are missing, longer or shorter, and some begin on none.
+-- Groups come in the order of the only bucket.
+--
+CREATE TABLE agg_zones (ts timestamptz NOT NULL, host text, v float8) USING memseries;
+SELECT memseries.configure('agg_zones', retain => NULL);
+INSERT INTO agg_zones SELECT t, 'h' || extract(day FROM t)::int % 2, extract(epoch FROM t)::bigint / 700 % 9700
+	FROM (VALUES ('2010-11-04'), ('2011-12-27'), ('2018-03-09'), ('2018-03-23'), ('2018-03-31'), ('2018-10-05'), ('2018-10-26'), ('2018-11-02')) x(day),
+		generate_series(day::timestamptz, day::timestamptz + interval '5 days', interval '700 s') t;
+CREATE FUNCTION same_in_zone(zone text, field text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM set_config('timezone', zone, true);
+	RETURN same_as_above(format('SELECT date_trunc(%L, ts), count(*), max(v) FROM agg_zones GROUP BY 1 ORDER BY 1', field));
+END $$;
+SELECT count(*), count(*) FILTER (WHERE same_in_zone(zone, field)) AS same
+	FROM unnest(ARRAY['UTC', 'America/New_York', 'America/Sao_Paulo', 'Australia/Lord_Howe', 'Asia/Beirut', 'Pacific/Apia',
+		'Europe/Dublin', 'Africa/Casablanca', 'Asia/Kolkata', 'EST5EDT', 'America/St_Johns']) zone,
+	unnest(ARRAY['second', 'minute', 'hour', 'day', 'week', 'month']) field;
+SET timezone = 'America/New_York';
+EXPLAIN (COSTS OFF) SELECT date_trunc('day', ts) d, count(*), max(v) FROM agg_zones WHERE ts > '2018-11-01' GROUP BY d ORDER BY d DESC;
+SELECT date_trunc('day', ts) d, count(*), max(v) FROM agg_zones WHERE ts > '2018-11-01' GROUP BY d ORDER BY d DESC;
+SELECT DISTINCT date_trunc('day', ts) d FROM agg_zones WHERE ts > '2018-11-01' ORDER BY d;
+EXPLAIN (COSTS OFF) SELECT date_trunc('day', ts) d, host, count(*) FROM agg_zones GROUP BY d, host ORDER BY d;
+DROP TABLE agg_zones;
+SET timezone = 'UTC';
+
+--
 -- The newest buckets: what is older is not read.
 --
 SELECT explain_analyze($$SELECT date_trunc('minute', ts) m, max(usage) FROM agg_cpu GROUP BY m ORDER BY m DESC LIMIT 3$$);

@@ -51,8 +51,8 @@ typedef struct MsBucketFn
 	int64		length;			/* of a bucket, or a little less; > 0 */
 	bool		zoned;			/* depends on a time zone... */
 	const char *zone;			/* ...this one; NULL: the session's */
-	bool		even;			/* but for shifts of the zone, its buckets have
-								 * just this length */
+	bool		even;			/* but for shifts of the zone, its buckets
+								 * have just this length */
 } MsBucketFn;
 
 typedef enum MsAggKind

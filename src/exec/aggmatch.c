@@ -259,7 +259,7 @@ ms_agg_match_key(const MsAggRel *rel, Expr *expr, List **buckets)
 
 		fn->expr = expr;
 		fn->length = 1;
-			*buckets = lappend(*buckets, fn);
+		*buckets = lappend(*buckets, fn);
 		return MS_KEY_TIME;
 	}
 	find_buckets((Node *) expr, &search);

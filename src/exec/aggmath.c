@@ -193,13 +193,12 @@ has_avx2(void)
 static void
 find_range_two(const double *v, int n, Range *r)
 {
-	Two			lo[4];
-	Two			hi[4];
+	const		Two first = {v[0], v[0]};
+	Two			lo[4] = {first, first, first, first};
+	Two			hi[4] = {first, first, first, first};
 	Two			sum[4] = {{0, 0}};
 	int			i;
 
-	for (int k = 0; k < 4; k++)
-		lo[k] = hi[k] = (Two) {v[0], v[0]};
 	for (i = 0; i + 8 <= n; i += 8)
 	{
 		for (int k = 0; k < 4; k++)

@@ -82,12 +82,7 @@ init_filter(MsScanState *state, MsPredSet *filter)
 
 	rel.relid = ((Scan *) ps->plan)->scanrelid;
 	rel.time_att = state->desc->time_att;
-	for (int i = 0; i < state->desc->natts; i++)
-	{
-		if (state->desc->cols[i].role == MS_ROLE_LABEL)
-			rel.label_atts = bms_add_member(rel.label_atts,
-											i + 1 - FirstLowInvalidHeapAttributeNumber);
-	}
+	rel.label_atts = ms_label_atts(state->desc);
 	foreach(lc, ps->plan->qual)
 	{
 		if (takes_clause(&rel, lfirst(lc)))
