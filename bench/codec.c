@@ -8,8 +8,8 @@
  *
  *	gcc -O2 -std=gnu99 -fno-strict-aliasing -fwrapv -D_GNU_SOURCE -Isrc
  *		-isystem $(pg_config --includedir-server) -o codec
- *		bench/codec.c test/unit/shim.c src/core/[a-z]*codec.c
- *		src/core/unpack.c src/core/valuedecode.c src/core/chunk_[a-z]*.c -lm
+ *		bench/codec.c test/unit/shim.c src/core/[a-z]*codec.c src/core/intdecode.c
+ *		src/core/unpack.c src/core/narrow.c src/core/valuedecode.c src/core/chunk_[a-z]*.c -lm
  *	codec [folder with node-1s.samples.tsv.xz]
  *
  * Generated data: hosts as TSBS makes them (ten integers of 0 to 100 that
@@ -274,6 +274,7 @@ measure(const char *name, Set *set)
 	double		decode = 1e9;
 	double		times = 1e9;
 	double		summaries = 1e9;
+	double		totals = 1e9;
 	double		values[MS_BLOCK_ROWS];
 	bool		nulls[MS_BLOCK_ROWS];
 	int64		t[MS_BLOCK_ROWS];
@@ -309,7 +310,7 @@ measure(const char *name, Set *set)
 
 	for (int pass = 0; pass < PASSES * 4; pass++)
 	{
-		double		start[4];
+		double		start[5];
 		MsChunk		c;
 		MsBlockInfo b;
 		bool		more;
@@ -355,14 +356,29 @@ measure(const char *name, Set *set)
 			}
 		}
 		start[3] = seconds();
+		for (int k = 0; k < set->nchunks; k++)
+		{
+			ms_chunk_open(&c, set->bytes[k], set->len[k]);
+			for (more = ms_chunk_first_block(&c, &b); more; more = ms_chunk_next_block(&c, &b))
+			{
+				for (int col = 0; col < c.ncols; col++)
+				{
+					if (ms_chunk_block_totals(&c, &b, col, &s, work))
+						sink = sink + s.sum;
+				}
+			}
+		}
+		start[4] = seconds();
 		decode = Min(decode, start[1] - start[0]);
 		times = Min(times, start[2] - start[1]);
 		summaries = Min(summaries, start[3] - start[2]);
+		totals = Min(totals, start[4] - start[3]);
 	}
 
-	printf("%-26s %8.4f B/sample  %6.1f B/chunk  encode %6.1f ns  decode %7.0f M/s  times %6.0f M/s  summaries %7.0f M/s\n",
+	printf("%-26s %8.4f B/sample  %6.1f B/chunk  encode %6.1f ns  decode %7.0f M/s  times %6.0f M/s  summaries %7.0f M/s  totals %6.0f M/s\n",
 		   name, bytes / samples, bytes / set->nchunks, encode / samples * 1e9,
-		   samples / decode / 1e6, rows / times / 1e6, samples / summaries / 1e6);
+		   samples / decode / 1e6, rows / times / 1e6, samples / summaries / 1e6,
+		   samples / totals / 1e6);
 	fflush(stdout);
 }
 

@@ -3,36 +3,9 @@
  * intcodec.c
  *	  Blocks of up to 256 integers, packed.
  *
- * A block stores q[0] = 0, q[1], ... q[n-1] (the caller subtracts the first
- * value and keeps it).  It stores residuals, by one of three orders:
- *
- *	0 (frame of reference)	r[i] = q[i]				i = 1 .. n-1
- *	1 (delta)				r[i] = q[i] - q[i-1]	i = 1 .. n-1
- *	2 (delta of delta)		r[i] = difference of the last two deltas,
- *													i = 2 .. n-1
- *
- * Most residuals lie in a narrow window [base, base + 2^width); each is
- * stored as its low "width" bits above base.  Those outside (a counter's
- * reset, a late scrape) are patched: the bits above the low ones are kept in
- * a list.  That is what makes the cost of an outlier a few bytes instead of
- * a wider block.
- *
- * Layout, all little-endian:
- *
- *	byte		bits 0-1 order, bit 2 patched, bits 3-7 width,
- *				31: the width is the next byte, 31 .. 64
- *	zigzag		first delta, order 2 only
- *	zigzag		base
- *	bits		width bits for each residual, without gaps
- *	if patched:
- *	varint		number of patches, times two, plus one if packed
- *	bytes		one for each patched residual's number, rising; or, if that
- *				is shorter, a bitmap of all residuals
- *	values		one for each: varints; or, if packed, a byte with their width
- *				and that many bits each.  zigzag(bits above the low ones) - 1
- *
- * A block of one integer takes no bytes.  The bits are one stream without
- * padding; unpack.c reads it.
+ * The layout is in intform.h.  A block is stored in whichever order, and with
+ * whichever window, is the cheapest; orders are compared by a guess, windows
+ * by what they cost.
  *
  * All arithmetic is modulo 2^64.
  *
@@ -40,13 +13,7 @@
  */
 #include "postgres.h"
 
-#include "core/intcodec.h"
-#include "core/unpack.h"
-
-#define ORDER_MASK		0x03
-#define FLAG_PATCHED	0x04
-#define WIDTH_SHIFT		3
-#define WIDTH_ESCAPE	31
+#include "core/intform.h"
 
 /* Reading so many patches is worth a byte. */
 #define PATCHES_PER_BYTE	4
@@ -436,142 +403,4 @@ ms_int_encode(const uint64 *q, int n, uint8 *dst, MsIntWork *work)
 	if (pk.npatches > 0)
 		p = put_patches(p, x, count, &pk);
 	return (int) (p - dst);
-}
-
-/*
- * Read the patches of n residuals of the given width and apply them to x,
- * which holds the low bits.
- */
-static bool
-apply_patches(MsReader *r, const uint8 *limit, int n, int width, uint64 *x)
-{
-	uint64		head = ms_get_varint(r);
-	uint64		count = head >> 1;
-	uint8		at[MS_INT_MAX];
-	uint64		values[MS_INT_ROOM];
-	const uint8 *positions;
-
-	if (count == 0 || count > (uint64) n || width >= 64)
-		return false;
-	if (count > (uint64) (n + 7) / 8)
-	{
-		uint64		found = 0;
-
-		positions = ms_get_bytes(r, (n + 7) / 8);
-		if (positions == NULL)
-			return false;
-		for (int i = 0; i < n; i += 8)
-		{
-			for (unsigned int map = positions[i / 8]; map != 0; map &= map - 1)
-			{
-				int			bit = i + __builtin_ctz(map);
-
-				if (bit >= n || found == count)
-					return false;
-				at[found++] = (uint8) bit;
-			}
-		}
-		if (found != count)
-			return false;
-	}
-	else
-	{
-		positions = ms_get_bytes(r, count);
-		if (positions == NULL)
-			return false;
-		for (uint64 i = 0; i < count; i++)
-		{
-			if (positions[i] >= n || (i > 0 && positions[i] <= at[i - 1]))
-				return false;
-			at[i] = positions[i];
-		}
-	}
-
-	if (head & 1)
-	{
-		int			bits = ms_get_byte(r);
-		const uint8 *p = r->p;
-
-		if (bits > 64 || ms_get_bytes(r, (count * bits + 7) / 8) == NULL)
-			return false;
-		ms_unpack(p, limit, (int) count, bits, values);
-	}
-	else
-	{
-		for (uint64 i = 0; i < count; i++)
-			values[i] = ms_get_varint(r);
-	}
-	for (uint64 i = 0; i < count; i++)
-		x[at[i]] |= ms_unzigzag(values[i] + 1) << width;
-	return !r->bad;
-}
-
-/*
- * Decode a block of n integers, moving the reader behind it.  "out" has
- * MS_INT_ROOM elements, those from n on being overwritten with anything.
- * Memory below "limit", which is at or above the reader's end, may be
- * loaded.  False if malformed.
- */
-bool
-ms_int_decode(MsReader *r, const uint8 *limit, int n, uint64 *out)
-{
-	uint8		head;
-	int			order;
-	int			width;
-	int			count;
-	uint64		delta = 0;
-	uint64		base;
-	uint64		acc;
-	uint64	   *x;
-	const uint8 *packed;
-
-	out[0] = 0;
-	if (n == 1)
-		return true;
-	head = ms_get_byte(r);
-	order = head & ORDER_MASK;
-	width = head >> WIDTH_SHIFT;
-	if (width == WIDTH_ESCAPE)
-		width = ms_get_byte(r);
-	if (order > 2 || width > 64)
-		return false;
-	if (order == 2)
-		delta = ms_get_zigzag(r);
-	base = ms_get_zigzag(r);
-
-	count = order == 2 ? n - 2 : n - 1;
-	packed = ms_get_bytes(r, ((Size) count * width + 7) / 8);
-	if (packed == NULL || r->bad)
-		return false;
-	x = order == 2 ? out + 2 : out + 1;
-	ms_unpack(packed, limit, count, width, x);
-	if ((head & FLAG_PATCHED) && !apply_patches(r, limit, count, width, x))
-		return false;
-
-	switch (order)
-	{
-		case 0:
-			for (int i = 0; i < count; i++)
-				x[i] += base;
-			break;
-		case 1:
-			acc = 0;
-			for (int i = 0; i < count; i++)
-			{
-				acc += x[i] + base;
-				x[i] = acc;
-			}
-			break;
-		default:
-			acc = delta;
-			out[1] = acc;
-			for (int i = 0; i < count; i++)
-			{
-				delta += x[i] + base;
-				acc += delta;
-				x[i] = acc;
-			}
-			break;
-	}
-	return true;
 }

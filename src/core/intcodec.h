@@ -9,7 +9,7 @@
 #ifndef MS_INTCODEC_H
 #define MS_INTCODEC_H
 
-#include "core/bits.h"
+#include "core/narrow.h"
 
 #define MS_INT_MAX		256		/* integers in a block */
 #define MS_INT_ROOM		264		/* elements an array of the decoder has */
@@ -24,5 +24,8 @@ typedef struct MsIntWork
 
 extern int	ms_int_encode(const uint64 *q, int n, uint8 *dst, MsIntWork *work);
 extern bool ms_int_decode(MsReader *r, const uint8 *limit, int n, uint64 *out);
+extern bool ms_int_decode_narrow(MsReader *r, const uint8 *limit, int n, int32 *out);
+extern bool ms_int_totals_narrow(MsReader *r, const uint8 *limit, int n, int32 *scratch,
+								 MsNarrowTotals *totals);
 
 #endif							/* MS_INTCODEC_H */

@@ -19,6 +19,7 @@ typedef struct MsValueScratch
 {
 	uint64		q[MS_INT_ROOM];
 	uint64		q2[MS_INT_ROOM];
+	int32		narrow[MS_INT_ROOM];
 	double		vals[MS_INT_ROOM];
 	bool		flags[MS_INT_ROOM];
 } MsValueScratch;

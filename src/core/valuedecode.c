@@ -18,8 +18,13 @@
  */
 #include "postgres.h"
 
+#include "core/narrow.h"
 #include "core/unpack.h"
 #include "core/valueform.h"
+
+/* First integers and factors below these go with small integers. */
+#define NARROW_FIRST_MAX	(INT64CONST(1) << 50)
+#define NARROW_FACTOR_MAX	(UINT64CONST(1) << (50 - MS_NARROW_BITS))
 
 /* A stream whose beginning has been read. */
 typedef struct Stream
@@ -133,7 +138,6 @@ read_parameters(Stream *s, uint8 flags)
 			break;
 	}
 	s->first = s->form == FORM_BITS ? ms_get_fixed64(r) : ms_get_zigzag(r);
-	s->factor = 1;
 	if (flags & FLAG_FACTOR)
 	{
 		s->factor = ms_get_varint(r);
@@ -168,9 +172,11 @@ open_stream(Stream *s, const uint8 *p, Size len, const uint8 *limit, int n,
 	uint8		flags;
 
 	Assert(n >= 1 && n <= MS_INT_MAX);
-	memset(s, 0, sizeof(*s));
 	ms_reader_init(&s->r, p, p + len);
 	s->limit = limit;
+	s->decimals = s->shift = 0;
+	s->first = 0;
+	s->factor = 1;
 	flags = ms_get_byte(&s->r);
 	if (s->r.bad)
 		return false;
@@ -309,6 +315,21 @@ read_ulp(Stream *s, double *out, MsValueScratch *scratch)
 	return true;
 }
 
+/* INT and DEC of small integers; false if they are not, or malformed. */
+static bool
+read_narrow(Stream *s, double *out, MsValueScratch *scratch)
+{
+	int64		first = (int64) s->first;
+
+	/* all products and sums are exact */
+	if (first <= -NARROW_FIRST_MAX || first >= NARROW_FIRST_MAX || s->factor > NARROW_FACTOR_MAX ||
+		!ms_int_decode_narrow(&s->r, s->limit, s->count, scratch->narrow))
+		return false;
+	ms_narrow_doubles(scratch->narrow, s->count, (double) first, (double) s->factor,
+					  powers_of_ten[s->decimals], out);
+	return true;
+}
+
 /* Decode the forms with integers, without their specials. */
 static bool
 read_mapped(Stream *s, double *out, MsValueScratch *scratch)
@@ -318,6 +339,8 @@ read_mapped(Stream *s, double *out, MsValueScratch *scratch)
 	uint64		first = s->first;
 	double		power = powers_of_ten[s->decimals];
 
+	if ((s->form == FORM_INT || s->form == FORM_DEC) && read_narrow(s, out, scratch))
+		return true;
 	if (s->form == FORM_ULP)
 		return read_ulp(s, out, scratch);
 	if (!read_integers(s, q))
@@ -476,25 +499,37 @@ ms_summary_add(MsSummary *s, const double *v, int n)
 	s->count += n;
 }
 
+/* Set the summary's integers from the values. */
+static bool
+read_totals(Stream *s, MsValueScratch *scratch)
+{
+	MsNarrowTotals totals;
+	int64		min;
+	int64		max;
+
+	if (ms_int_totals_narrow(&s->r, s->limit, s->count, scratch->narrow, &totals))
+	{
+		s->qmin = (uint64) (int64) totals.min;
+		s->qmax = (uint64) (int64) totals.max;
+		s->qsum = (uint64) totals.sum;
+		return true;
+	}
+	if (!read_integers(s, scratch->q))
+		return false;
+	ms_integer_totals(scratch->q, s->count, &min, &max, &s->qsum);
+	s->qmin = (uint64) min;
+	s->qmax = (uint64) max;
+	return true;
+}
+
 /* The summary of a stream that is a function of its integers: the stored one, or from them. */
 static bool
 mapped_summary(Stream *s, bool stored, MsSummary *result, MsValueScratch *scratch)
 {
 	double		power = powers_of_ten[s->decimals];
 
-	if (!stored)
-	{
-		int64		min;
-		int64		max;
-		uint64		sum;
-
-		if (!read_integers(s, scratch->q))
-			return false;
-		ms_integer_totals(scratch->q, s->count, &min, &max, &sum);
-		s->qmin = (uint64) min;
-		s->qmax = (uint64) max;
-		s->qsum = sum;
-	}
+	if (!stored && !read_totals(s, scratch))
+		return false;
 	result->min = exact_double(s->first + s->factor * s->qmin) / power;
 	result->max = exact_double(s->first + s->factor * s->qmax) / power;
 	result->sum = decimal_sum(s->count * s->first + s->factor * s->qsum,

@@ -127,6 +127,7 @@ decode_anything(const uint8 *data, size_t size, int n)
 	bool		has_nulls;
 	int64		times[MS_INT_MAX];
 	uint64		q[MS_INT_ROOM];
+	int32		narrow[MS_INT_ROOM];
 	MsSummary	s;
 	MsTimeGrid	grid;
 	MsReader	r;
@@ -139,7 +140,15 @@ decode_anything(const uint8 *data, size_t size, int n)
 	grid.step = (uint64) n * 1000;
 	(void) ms_time_decode(data, size, data + size, n, &grid, 0, n, times);
 	ms_reader_init(&r, data, data + size);
-	(void) ms_int_decode(&r, data + size, n, q);
+	if (ms_int_decode_narrow(&r, data + size, n, narrow))
+	{
+		ms_reader_init(&r, data, data + size);
+		must(ms_int_decode(&r, data + size, n, q));
+		for (int i = 0; i < n; i++)
+			must((int64) q[i] == narrow[i]);
+	}
+	else
+		(void) ms_int_decode(&r, data + size, n, q);
 }
 
 int			LLVMFuzzerTestOneInput(const uint8 *data, size_t size);

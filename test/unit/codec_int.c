@@ -8,8 +8,45 @@
 #include "postgres.h"
 
 #include "codec_util.h"
+#include "core/unpack.h"
 
 static MsIntWork work;
+static int	narrow_blocks;
+
+/*
+ * Does the way for small integers, if the block takes it, find what the general
+ * one did?  "q" is NULL if that found the block malformed.
+ */
+static bool
+narrow_agrees(const uint8 *bytes, int len, int n, const uint64 *q)
+{
+	int32		out[MS_INT_ROOM];
+	MsReader	r;
+	MsReader	r2;
+	MsNarrowTotals totals;
+	int64		min;
+	int64		max;
+	uint64		sum;
+	bool		narrow;
+
+	ms_reader_init(&r, bytes, bytes + len);
+	r2 = r;
+	narrow = ms_int_decode_narrow(&r, bytes + len, n, out);
+	if (!narrow)
+		return r.p == bytes && !ms_int_totals_narrow(&r2, bytes + len, n, out, &totals) &&
+			r2.p == bytes;
+	narrow_blocks++;
+	if (q == NULL)
+		return false;
+	for (int i = 0; i < n; i++)
+	{
+		if ((int64) q[i] != out[i])
+			return false;
+	}
+	ms_integer_totals(q, n, &min, &max, &sum);
+	return ms_int_totals_narrow(&r2, bytes + len, n, out, &totals) && r2.p == r.p &&
+		totals.min == min && totals.max == max && totals.sum == (int64) sum;
+}
 
 /* Encode and decode; the size, or -1 if what comes out is not what went in. */
 static int
@@ -25,7 +62,8 @@ round_trip(const uint64 *q, int n)
 	memcpy(copy, dst, len);
 	ms_reader_init(&r, copy, copy + len);
 	good = good && ms_int_decode(&r, copy + len, n, out) && !r.bad &&
-		r.p == r.end && memcmp(out, q, sizeof(uint64) * n) == 0;
+		r.p == r.end && memcmp(out, q, sizeof(uint64) * n) == 0 &&
+		narrow_agrees(copy, len, n, q);
 
 	/* a stream that is cut short is refused */
 	for (int cut = 0; cut < len && good; cut++)
@@ -112,6 +150,41 @@ test_widths(void)
 	ok(good, "all widths and orders");
 }
 
+/* Full blocks of few bits, some at the limit of what is narrow. */
+static void
+test_narrow(void)
+{
+	bool		good = true;
+	uint64		q[MS_INT_MAX];
+
+	narrow_blocks = 0;
+	for (int k = 0; k < 3000 && good; k++)
+	{
+		int			order = k % 3;
+		int			n = random_below(2) ? MS_INT_MAX : 2 + random_below(MS_INT_MAX - 1);
+		uint64		range = UINT64CONST(1) << (1 + random_below(26 - 8 * order));
+		uint64		outlier = UINT64CONST(1) << random_below(28 - 8 * order);
+		uint64		slope = 0;
+
+		q[0] = 0;
+		for (int i = 1; i < n; i++)
+		{
+			uint64		x = random64() % range - range / 2;
+
+			if (k >= 500 && random_below(10) == 0)
+				x += random_below(2) ? outlier : 0 - outlier;
+			slope += x;
+			q[i] = order == 0 ? x : q[i - 1] + (order == 1 ? x : slope);
+		}
+		good = round_trip(q, n) >= 0;
+	}
+	ok(good, "small integers");
+	if (ms_narrow_usable())
+		ok(narrow_blocks > 1500 && narrow_blocks < 3000, "most of them are narrow, not all");
+	else
+		ok(narrow_blocks == 0, "without AVX2 none is narrow");
+}
+
 static void
 test_sizes(void)
 {
@@ -161,7 +234,7 @@ test_any_bytes(void)
 		for (int k = 0; k < len; k++)
 			bytes[k] = (uint8) (random_below(2) ? random64() : (uint64) random_below(8));
 		ms_reader_init(&r, bytes, bytes + len);
-		(void) ms_int_decode(&r, bytes + len, n, out);
+		good &= narrow_agrees(bytes, len, n, ms_int_decode(&r, bytes + len, n, out) ? out : NULL);
 		good &= r.p >= bytes && r.p <= bytes + len;
 		free(out);
 		free(bytes);
@@ -175,6 +248,7 @@ main(int argc, char **argv)
 	start_testing(argc, argv);
 	test_varints();
 	test_widths();
+	test_narrow();
 	test_sizes();
 	test_any_bytes();
 	return done_testing();
