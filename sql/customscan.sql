@@ -331,3 +331,22 @@ SELECT kind, count(*) FROM cs_many WHERE kind IN ('old', 'new') AND id = 777 GRO
 SELECT * FROM cs_look();
 DROP FUNCTION cs_look;
 DROP TABLE cs_many;
+
+--
+-- Of very many series some are looked at for estimates, whatever the order they were made in.
+--
+CREATE TABLE cs_many (ts timestamptz NOT NULL, kind text, id int, v float8) USING memseries;
+SELECT FROM memseries.configure('cs_many', retain => NULL);
+INSERT INTO cs_many SELECT '2024-03-01', CASE WHEN i > 3 THEN 'k' || i % 6 ELSE 'rare' END, i, i FROM generate_series(1, 20000) i;
+CREATE FUNCTION cs_rows(query text) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT JSON) ' || query INTO plan;
+	RETURN plan->0->'Plan'->>'Plan Rows';
+END $$;
+SELECT kind, cs_rows(format('SELECT * FROM cs_many WHERE kind = %L', kind)) BETWEEN 2500 AND 4200 AS sane
+	FROM (SELECT DISTINCT kind FROM cs_many WHERE kind <> 'rare') k ORDER BY kind;
+SELECT cs_rows('SELECT * FROM cs_many WHERE kind = ''rare''') BETWEEN 1 AND 20 AS sane;
+DROP FUNCTION cs_rows;
+DROP TABLE cs_many;

@@ -4,6 +4,7 @@
  *	  What the files of aggregation inside the scan share; private to src/exec.
  *
  * aggmatch.c	tells which keys, aggregates and conditions can be taken
+ * aggtime.c	tells which functions of the time are constant over buckets
  * aggpaths.c	offers paths to the planner and makes plans of them
  * aggnode.c	runs a plan: which series when, groups as rows
  * aggscan.c	goes through the blocks of a series
@@ -110,11 +111,15 @@ typedef struct MsPredMatch
 	bool		is_null;		/* NULLTEST: IS NULL */
 } MsPredMatch;
 
+extern Node *ms_agg_strip_relabel(Node *node);
 extern bool ms_agg_match_column(const MsAggRel *rel, Node *node, AttrNumber *att);
 extern MsKeyKind ms_agg_match_key(const MsAggRel *rel, Expr *expr, List **buckets);
 extern bool ms_agg_match(const MsAggRel *rel, const Aggref *aggref, MsAggMatch *out);
 extern MsPredKind ms_agg_match_pred(const MsAggRel *rel, Expr *clause, MsPredMatch *out);
 extern bool ms_agg_is_safe(Node *node);
+
+/* aggtime.c */
+extern bool ms_agg_match_buckets(const MsAggRel *rel, Expr *expr, List **buckets);
 
 /* ---- planning: aggpaths.c ---- */
 

@@ -8,10 +8,8 @@
  * expressions what the scan works with.  So nothing of the answers needs to
  * travel in the plan.
  *
- * A key may be any expression of labels, or of the time as long as the time
- * occurs only inside date_bin, date_trunc (their other arguments constant),
- * or is the key itself.  Whatever is done with a bucket is the same for all
- * its times, so the expression may be evaluated as it is, for any of them.
+ * A key may be any expression of labels, or of the time if aggtime.c knows the
+ * buckets of it over which the expression is constant.
  *
  * Aggregates of PostgreSQL are known by their OIDs, ours by name and by
  * belonging to the extension.
@@ -31,19 +29,17 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
-#include "pgtime.h"
-#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/timestamp.h"
 #include "utils/typcache.h"
 
 #include "exec/agg.h"
 
 /* ---- columns ---- */
 
-static Node *
-strip_relabel(Node *node)
+/* What a binary-compatible cast is of. */
+Node *
+ms_agg_strip_relabel(Node *node)
 {
 	while (node != NULL && IsA(node, RelabelType))
 		node = (Node *) ((RelabelType *) node)->arg;
@@ -54,7 +50,7 @@ strip_relabel(Node *node)
 static AttrNumber
 column_of(const MsAggRel *rel, Node *node)
 {
-	Var		   *var = (Var *) strip_relabel(node);
+	Var		   *var = (Var *) ms_agg_strip_relabel(node);
 
 	if (var == NULL || !IsA(var, Var) || var->varno != (int) rel->relid ||
 		var->varlevelsup != 0 || var->varattno <= 0)
@@ -75,7 +71,7 @@ is_label(const MsAggRel *rel, AttrNumber att)
 bool
 ms_agg_match_column(const MsAggRel *rel, Node *node, AttrNumber *att)
 {
-	node = strip_relabel(node);
+	node = ms_agg_strip_relabel(node);
 	if (node != NULL && IsA(node, FuncExpr) && ((FuncExpr *) node)->funcid == F_FLOAT8_FLOAT4)
 		node = (Node *) linitial(((FuncExpr *) node)->args);
 	*att = column_of(rel, node);
@@ -105,138 +101,6 @@ ms_agg_is_safe(Node *node)
 
 /* ---- keys ---- */
 
-typedef struct BucketSearch
-{
-	const MsAggRel *rel;
-	List	   *found;			/* of MsBucketFn */
-	bool		failed;
-} BucketSearch;
-
-static const struct
-{
-	const char *field;
-	int64		length;
-}			fields[] = {
-	{"microseconds", 1},
-	{"milliseconds", 1000},
-	{"second", USECS_PER_SEC},
-	{"minute", USECS_PER_MINUTE},
-	{"hour", USECS_PER_HOUR},
-	{"day", USECS_PER_DAY},
-	{"week", 7 * USECS_PER_DAY},
-	{"month", 28 * USECS_PER_DAY},
-	{"quarter", 90 * USECS_PER_DAY},
-	{"year", 365 * USECS_PER_DAY},
-	{"decade", 3652 * USECS_PER_DAY},
-	{"century", 36524 * USECS_PER_DAY},
-	{"millennium", 365242 * USECS_PER_DAY},
-};
-
-static Const *
-constant_arg(FuncExpr *func, int n)
-{
-	Const	   *arg = (Const *) strip_relabel((Node *) list_nth(func->args, n));
-
-	return IsA(arg, Const) && !arg->constisnull ? arg : NULL;
-}
-
-/* date_trunc(field, time [, zone]) */
-static bool
-match_trunc(FuncExpr *func, MsBucketFn *fn)
-{
-	Const	   *field = constant_arg(func, 0);
-	char	   *name;
-
-	if (field == NULL)
-		return false;
-	if (func->funcid == F_DATE_TRUNC_TEXT_TIMESTAMPTZ_TEXT)
-	{
-		Const	   *zone = constant_arg(func, 2);
-
-		if (zone == NULL)
-			return false;
-		fn->zone = TextDatumGetCString(zone->constvalue);
-		/* an abbreviation may mean different offsets at different times */
-		if (pg_tzset(fn->zone) == NULL)
-			return false;
-	}
-	name = TextDatumGetCString(field->constvalue);
-	for (int i = 0; i < (int) lengthof(fields); i++)
-	{
-		Size		len = strlen(fields[i].field);
-
-		if (pg_strncasecmp(name, fields[i].field, len) == 0 &&
-			(name[len] == '\0' || pg_strcasecmp(name + len, "s") == 0))
-		{
-			fn->length = fields[i].length;
-			fn->zoned = true;
-			fn->even = fn->zone == NULL && fn->length <= USECS_PER_DAY;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* date_bin(stride, time, origin) */
-static bool
-match_bin(FuncExpr *func, MsBucketFn *fn)
-{
-	Const	   *stride = constant_arg(func, 0);
-	Interval   *interval;
-	int64		days;
-
-	if (stride == NULL || constant_arg(func, 2) == NULL)
-		return false;
-	interval = DatumGetIntervalP(stride->constvalue);
-	if (interval->month != 0 ||
-		__builtin_mul_overflow((int64) interval->day, USECS_PER_DAY, &days) ||
-		__builtin_add_overflow(days, interval->time, &fn->length))
-		return false;
-	return fn->length > 0;
-}
-
-/* Is this a function that cuts the time into buckets?  Or the time itself, which cuts it very fine? */
-static bool
-match_bucket(const MsAggRel *rel, Node *node, MsBucketFn *fn)
-{
-	FuncExpr   *func = (FuncExpr *) node;
-
-	memset(fn, 0, sizeof(*fn));
-	fn->expr = (Expr *) node;
-	if (!IsA(func, FuncExpr))
-		return false;
-	switch (func->funcid)
-	{
-		case F_DATE_BIN_INTERVAL_TIMESTAMPTZ_TIMESTAMPTZ:
-			return column_of(rel, lsecond(func->args)) == rel->time_att && match_bin(func, fn);
-		case F_DATE_TRUNC_TEXT_TIMESTAMPTZ:
-		case F_DATE_TRUNC_TEXT_TIMESTAMPTZ_TEXT:
-			return column_of(rel, lsecond(func->args)) == rel->time_att && match_trunc(func, fn);
-		default:
-			return false;
-	}
-}
-
-static bool
-find_buckets(Node *node, BucketSearch *search)
-{
-	MsBucketFn	fn;
-
-	if (node == NULL)
-		return false;
-	if (match_bucket(search->rel, node, &fn))
-	{
-		MsBucketFn *copy = palloc(sizeof(fn));
-
-		*copy = fn;
-		search->found = lappend(search->found, copy);
-		return false;
-	}
-	if (IsA(node, Var) && ((Var *) node)->varattno == search->rel->time_att)
-		search->failed = true;
-	return expression_tree_walker(node, find_buckets, search);
-}
-
 /*
  * What does a key depend on?  Adds the bucket functions in it to *buckets
  * (MsBucketFn, in CurrentMemoryContext).
@@ -244,7 +108,6 @@ find_buckets(Node *node, BucketSearch *search)
 MsKeyKind
 ms_agg_match_key(const MsAggRel *rel, Expr *expr, List **buckets)
 {
-	BucketSearch search = {rel, NIL, false};
 	Bitmapset  *time = NULL;
 
 	if (uses_only(rel, (Node *) expr, rel->label_atts))
@@ -252,21 +115,7 @@ ms_agg_match_key(const MsAggRel *rel, Expr *expr, List **buckets)
 	time = bms_add_member(time, rel->time_att - FirstLowInvalidHeapAttributeNumber);
 	if (!uses_only(rel, (Node *) expr, time))
 		return MS_KEY_NONE;
-
-	if (column_of(rel, (Node *) expr) == rel->time_att)
-	{
-		MsBucketFn *fn = palloc0(sizeof(MsBucketFn));
-
-		fn->expr = expr;
-		fn->length = 1;
-		*buckets = lappend(*buckets, fn);
-		return MS_KEY_TIME;
-	}
-	find_buckets((Node *) expr, &search);
-	if (search.failed || search.found == NIL)
-		return MS_KEY_NONE;
-	*buckets = list_concat(*buckets, search.found);
-	return MS_KEY_TIME;
+	return ms_agg_match_buckets(rel, expr, buckets) ? MS_KEY_TIME : MS_KEY_NONE;
 }
 
 /* ---- conditions ---- */
@@ -286,7 +135,7 @@ match_compare(const MsAggRel *rel, OpExpr *op, MsPredMatch *out)
 	flip = !ms_agg_match_column(rel, linitial(op->args), &out->att);
 	if (flip && !ms_agg_match_column(rel, lsecond(op->args), &out->att))
 		return false;
-	operand = strip_relabel(flip ? linitial(op->args) : lsecond(op->args));
+	operand = ms_agg_strip_relabel(flip ? linitial(op->args) : lsecond(op->args));
 	if (!IsA(operand, Const) && !IsA(operand, Param))
 		return false;
 	if (exprType(operand) != FLOAT8OID && exprType(operand) != FLOAT4OID)

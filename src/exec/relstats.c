@@ -11,8 +11,10 @@
  * the hook made for that; values have ANALYZE's.
  *
  * Shares are of series, not of samples: as a rule series have about as many.
- * Of very many series only some are looked at.  What was found is kept for a
- * few seconds, as planning asks several times.
+ * Of very many series only some are looked at, one by chance of every so many:
+ * series are often made in an order in which labels recur at regular distances.
+ * A value none of them had is taken to be as frequent as if one of them had it.  What was
+ * found is kept for a few seconds, as planning asks several times.
  *
  * Locks: table->lock, shared, while counting.
  *
@@ -24,6 +26,7 @@
 #include "access/table.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_type_d.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -140,13 +143,15 @@ count_label_locked(MsTable *table, int ordinal, LabelCounts *counts)
 								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	counts->series = ms_series_count(&table->series);
 	step = ms_series_limit(&table->series) / MAX_LOOKED_AT + 1;
-	for (uint32 sid = 0; sid < ms_series_limit(&table->series); sid += step)
+	for (uint32 first = 0; first < ms_series_limit(&table->series); first += step)
 	{
+		uint32		sid = first + murmurhash32(first) % step;
 		CodeCount  *entry;
 		bool		found;
 		int			n;
 
-		if (!ms_series_is_live(arena, &table->series, sid))
+		if (sid >= ms_series_limit(&table->series) ||
+			!ms_series_is_live(arena, &table->series, sid))
 			continue;
 		n = ms_series_codes(arena, &table->series, sid, codes, MS_MAX_SLOTS);
 		counts->looked_at++;
@@ -175,6 +180,7 @@ static void
 list_common_locked(MsTable *table, Form_pg_attribute att, LabelCounts *counts, StatsRow *row)
 {
 	int			n = hash_get_num_entries(counts->codes);
+	uint32		all = counts->looked_at + (counts->looked_at < counts->series ? 1 : 0);
 	CodeCount  *list = palloc(sizeof(CodeCount) * n);
 	Datum	   *numbers = palloc(sizeof(Datum) * n);
 	Datum	   *values = palloc(sizeof(Datum) * n);
@@ -194,7 +200,7 @@ list_common_locked(MsTable *table, Form_pg_attribute att, LabelCounts *counts, S
 
 		ms_label_of_code(ms_store->arena, &table->series, list[i].code, &label);
 		values[i] = ms_label_to_datum(att, &label);
-		numbers[i] = Float4GetDatum((float4) list[i].count / counts->looked_at);
+		numbers[i] = Float4GetDatum((float4) list[i].count / all);
 		bytes += label.len;
 	}
 	row->width = att->attlen > 0 ? att->attlen : (int32) (bytes / n + VARHDRSZ_SHORT);
@@ -226,6 +232,8 @@ label_stats(MsTable *table, int ordinal, Oid relid, Form_pg_attribute att)
 	if (counts.looked_at == 0)
 		return NULL;
 	row.nullfrac = (float4) counts.nulls / counts.looked_at;
+	if (row.kind != 0 && counts.looked_at < counts.series)
+		n++;					/* for those not seen */
 	if (n > counts.looked_at / 2)
 		n *= (double) counts.series / counts.looked_at; /* it goes on like that */
 	row.distinct = Max(n, 1);

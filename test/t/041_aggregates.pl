@@ -178,8 +178,15 @@ sub key
 		return [ $column, $label->{type} eq 'numeric' ? "trim_scale($column)" : $column ];
 	}
 	my $bucket = bucket($t);
+	my $local = any('ts', 'ts', 'ts::timestamp', "(ts AT TIME ZONE '" . any(@zones) . "')");
+	my $seconds = any('extract(epoch FROM ts)', "date_part('epoch', ts)", 'extract(epoch FROM ts) / ' . any(60, 7, 3600),
+		"date_part('epoch', ts) / 300");
 	my $expr = any($bucket, $bucket, $bucket, $bucket, "($bucket + interval '5 min')", "extract(hour FROM $bucket)",
-		"($bucket)::date", 'ts');
+		"($bucket)::date", 'ts', "$local\::date", "extract(" . any('minute', 'hour', 'dow', 'doy', 'week', 'isoyear', 'month', 'year')
+		  . " FROM $local)", "date_trunc('" . any('minute', 'hour', 'day', 'week') . "', $local)",
+		"to_char($local, '" . any('YYYY-MM-DD HH24', 'Dy', 'HH:MI am', 'IYYY-IW', 'HH24:MI:SS', 'DD MS', 'Mon "at" pm') . "')",
+		"date_trunc('hour', ts) + date_part('minute', ts)::int / 5 * interval '5 min'",
+		"floor($seconds) * 60", "($seconds)::bigint", "to_timestamp(floor($seconds))", "date_part('day', $local) + extract(hour FROM ts)");
 	return [ $expr, $expr ];
 }
 
