@@ -9,6 +9,7 @@
  * aggnode.c	runs a plan: which series when, groups as rows
  * aggscan.c	goes through the blocks of a series
  * aggpred.c	selects rows of a block
+ * calc.c		evaluates expressions of values
  * aggbucket.c	cuts time into buckets
  * agggroup.c	finds groups by their keys
  * aggstate.c	what is kept for a group
@@ -68,6 +69,8 @@ typedef enum MsAggKind
 	MS_AGG_COUNT_VALUE,
 	MS_AGG_SUM,
 	MS_AGG_AVG,
+	MS_AGG_SUM_INT,				/* of integers, which an expression makes */
+	MS_AGG_AVG_INT,
 	MS_AGG_MIN,
 	MS_AGG_MAX,
 	MS_AGG_VAR_POP,
@@ -85,7 +88,8 @@ typedef struct MsAggMatch
 {
 	MsAggKind	kind;
 	AttrNumber	att;			/* the value, if it is of one */
-	Expr	   *arg;			/* of COUNT_LABEL and BOOL */
+	Expr	   *arg;			/* of COUNT_LABEL and BOOL; or the value, if
+								 * it is an expression */
 	List	   *filter;			/* conditions, ANDed */
 } MsAggMatch;
 
@@ -96,6 +100,7 @@ typedef enum MsPredKind
 	MS_PRED_NULLTEST,			/* value IS [NOT] NULL */
 	MS_PRED_TIME,				/* a bound of the time */
 	MS_PRED_LABEL,				/* on labels alone; cannot fail */
+	MS_PRED_CALC,				/* an expression for calc.c */
 	MS_PRED_ROW					/* anything else about the row */
 } MsPredKind;
 
@@ -117,6 +122,7 @@ extern MsKeyKind ms_agg_match_key(const MsAggRel *rel, Expr *expr, List **bucket
 extern bool ms_agg_match(const MsAggRel *rel, const Aggref *aggref, MsAggMatch *out);
 extern MsPredKind ms_agg_match_pred(const MsAggRel *rel, Expr *clause, MsPredMatch *out);
 extern bool ms_agg_is_safe(Node *node);
+extern bool ms_agg_is_of_labels(const MsAggRel *rel, Node *node);
 
 /* aggtime.c */
 extern bool ms_agg_match_buckets(const MsAggRel *rel, Expr *expr, List **buckets);
@@ -155,6 +161,19 @@ typedef struct MsAggState MsAggState;
 /* aggscan.c */
 extern void ms_agg_series(MsAggState *state, int lg);
 
+/* ---- expressions of values: calc.c ---- */
+
+typedef struct MsCalc MsCalc;
+
+extern bool ms_calc_takes(const MsAggRel *rel, Expr *expr);
+extern MsCalc *ms_calc_init(MsScanState *scan, const MsAggRel *rel, Expr *expr);
+extern bool ms_calc_uses_labels(const MsCalc *calc);
+extern void ms_calc_series(MsCalc *calc);
+extern int	ms_calc_values(MsCalc *calc, MsScanState *scan, MsBatch *batch, int from, int to,
+						   const bool *mask, double *room, const double **values);
+extern void ms_calc_select(MsCalc *calc, MsScanState *scan, MsBatch *batch, int from, int to,
+						   bool *mask);
+
 /* ---- conditions on rows: aggpred.c ---- */
 
 typedef enum MsSelection
@@ -167,6 +186,7 @@ typedef enum MsSelection
 typedef struct MsPred
 {
 	MsPredKind	kind;
+	MsCalc	   *calc;			/* CALC */
 	MsScanColumn *column;		/* COMPARE, NULLTEST */
 	int			op;
 	bool		is_null;
@@ -321,7 +341,9 @@ typedef struct MsAcc
 	MsPredSet  *filter;			/* NULL: all rows */
 	int			want;			/* VALUE */
 	bool		last;			/* EDGE: the last one, not the first */
-	Expr	   *arg;			/* COUNT, BOOL: of labels, or a condition */
+	Expr	   *arg;			/* COUNT, BOOL: of labels, or a condition;
+								 * VALUE: an expression */
+	MsCalc	   *calc;			/* VALUE, if it is one */
 	ExprState  *label_arg;		/* COUNT, BOOL: evaluated per series */
 	MsPredSet  *bool_arg;		/* BOOL: the condition */
 	bool		arg_isnull;		/* of this series */

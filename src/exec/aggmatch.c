@@ -35,6 +35,8 @@
 
 #include "exec/agg.h"
 
+#define SMALL_INTEGER	(1 << 20)	/* 2^33 of them fit a double */
+
 /* ---- columns ---- */
 
 /* What a binary-compatible cast is of. */
@@ -90,6 +92,13 @@ uses_only(const MsAggRel *rel, Node *node, const Bitmapset *atts)
 		!contain_subplans(node);
 	bms_free(used);
 	return result;
+}
+
+/* Does it depend on labels alone, if on anything that varies? */
+bool
+ms_agg_is_of_labels(const MsAggRel *rel, Node *node)
+{
+	return uses_only(rel, node, rel->label_atts);
 }
 
 /* Can evaluating it have no other effect than its result, not even an error? */
@@ -203,7 +212,7 @@ ms_agg_match_pred(const MsAggRel *rel, Expr *clause, MsPredMatch *out)
 	else if (uses_only(rel, node, rel->label_atts) && ms_agg_is_safe(node))
 		out->kind = MS_PRED_LABEL;
 	else
-		out->kind = MS_PRED_ROW;
+		out->kind = ms_calc_takes(rel, clause) ? MS_PRED_CALC : MS_PRED_ROW;
 	return out->kind;
 }
 
@@ -257,6 +266,12 @@ match_kind(Oid aggfnoid, MsAggKind *kind)
 		case F_AVG_FLOAT8:
 			*kind = MS_AGG_AVG;
 			return true;
+		case F_SUM_INT4:
+			*kind = MS_AGG_SUM_INT;
+			return true;
+		case F_AVG_INT4:
+			*kind = MS_AGG_AVG_INT;
+			return true;
 		case F_MIN_FLOAT4:
 		case F_MIN_FLOAT8:
 			*kind = MS_AGG_MIN;
@@ -303,6 +318,43 @@ match_kind(Oid aggfnoid, MsAggKind *kind)
 	}
 }
 
+/* A value column, or an expression of some. */
+static bool
+match_value(const MsAggRel *rel, Expr *arg, MsAggMatch *out)
+{
+	if (ms_agg_match_column(rel, (Node *) arg, &out->att))
+		return true;
+	out->att = 0;
+	out->arg = arg;
+	return ms_calc_takes(rel, arg);
+}
+
+/*
+ * An integer whose sums are exact as doubles: what is counted by CASE WHEN ... THEN 1 ELSE 0 END, or
+ * by casting a condition.
+ */
+static bool
+is_small_integer(Node *node)
+{
+	ListCell   *lc;
+
+	if (IsA(node, FuncExpr))
+		return ((FuncExpr *) node)->funcid == F_INT4_BOOL;
+	if (IsA(node, Const))
+		return ((Const *) node)->constisnull ||
+			(((Const *) node)->consttype == INT4OID &&
+			 abs(DatumGetInt32(((Const *) node)->constvalue) / 2) < SMALL_INTEGER / 2);
+	if (!IsA(node, CaseExpr))
+		return false;
+	foreach(lc, ((CaseExpr *) node)->args)
+	{
+		if (!is_small_integer((Node *) lfirst_node(CaseWhen, lc)->result))
+			return false;
+	}
+	return ((CaseExpr *) node)->defresult != NULL &&
+		is_small_integer((Node *) ((CaseExpr *) node)->defresult);
+}
+
 /* count(anything) */
 static bool
 match_count(const MsAggRel *rel, Expr *arg, MsAggMatch *out)
@@ -315,9 +367,11 @@ match_count(const MsAggRel *rel, Expr *arg, MsAggMatch *out)
 		out->kind = MS_AGG_COUNT;
 		return true;
 	}
+	if (!ms_agg_is_of_labels(rel, (Node *) arg) || !ms_agg_is_safe((Node *) arg))
+		return match_value(rel, arg, out);
 	out->kind = MS_AGG_COUNT_LABEL;
 	out->arg = arg;
-	return uses_only(rel, (Node *) arg, rel->label_atts) && ms_agg_is_safe((Node *) arg);
+	return true;
 }
 
 static bool
@@ -370,8 +424,11 @@ match_args(const MsAggRel *rel, List *args, MsAggMatch *out)
 		case MS_AGG_DELTA:
 			return ms_agg_match_column(rel, (Node *) first, &out->att) &&
 				column_of(rel, (Node *) lsecond_node(TargetEntry, args)->expr) == rel->time_att;
+		case MS_AGG_SUM_INT:
+		case MS_AGG_AVG_INT:
+			return is_small_integer((Node *) first) && match_value(rel, first, out);
 		default:
-			return ms_agg_match_column(rel, (Node *) first, &out->att);
+			return match_value(rel, first, out);
 	}
 }
 

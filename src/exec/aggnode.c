@@ -145,7 +145,9 @@ needs_labels(const MsAggState *state)
 	}
 	for (int i = 0; i < state->naccs; i++)
 	{
-		if (state->accs[i].label_arg != NULL)
+		const MsAcc *acc = &state->accs[i];
+
+		if (acc->label_arg != NULL || (acc->calc != NULL && ms_calc_uses_labels(acc->calc)))
 			return true;
 	}
 	return false;

@@ -56,6 +56,8 @@
 #define SUMMARY_COST	(2.0 * cpu_operator_cost)	/* a value's, of a block */
 #define CHUNK_COST		(10.0 * cpu_operator_cost)	/* find and copy a chunk */
 #define SERIES_COST		(2.0 * cpu_operator_cost)	/* look at labels */
+#define CALC_SHARE		0.2		/* of what an expression costs by itself, for
+								 * a block at a time */
 #define ROW_COST		(0.5 * cpu_tuple_cost)	/* make a row, for conditions */
 #define RUN_COST		(1.0 * cpu_operator_cost)	/* per run of rows and
 													 * aggregate */
@@ -103,6 +105,7 @@ typedef struct Grouping
 	bool		needs_values;	/* some aggregate cannot use summaries */
 	bool		needs_first;	/* all but the last row of a series, or... */
 	bool		needs_last;		/* all but the first matter to one */
+	List	   *calcs;			/* expressions of values */
 	int			ncolumns;
 	double		label_groups;
 	double		nbuckets;
@@ -257,6 +260,11 @@ look_at_aggs(Grouping *g)
 		if (match.filter != NIL || match.kind > MS_AGG_MAX || match.kind == MS_AGG_BOOL_AND ||
 			match.kind == MS_AGG_BOOL_OR)
 			g->needs_values = true;
+		if (match.arg != NULL && match.kind >= MS_AGG_COUNT_VALUE)
+		{
+			g->needs_values = true;
+			g->calcs = lappend(g->calcs, match.arg);
+		}
 		if (match.filter != NIL || (match.kind != MS_AGG_FIRST && match.kind != MS_AGG_MIN_TIME))
 			g->needs_last = true;
 		if (match.filter != NIL || (match.kind != MS_AGG_LAST && match.kind != MS_AGG_MAX_TIME))
@@ -345,6 +353,8 @@ reading_cost(Grouping *g, const Path *scan, double divisor)
 	double		run_length;
 	QualCost	label_cost;
 	QualCost	row_cost;
+	QualCost	calc_cost;
+	List	   *calcs = list_copy(g->calcs);
 	List	   *slow = NIL;
 	ListCell   *lc;
 	Cost		cost;
@@ -354,9 +364,19 @@ reading_cost(Grouping *g, const Path *scan, double divisor)
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
 		MsPredMatch pred;
 
-		if (ms_agg_match_pred(&g->arel, rinfo->clause, &pred) == MS_PRED_ROW)
-			slow = lappend(slow, rinfo);
+		switch (ms_agg_match_pred(&g->arel, rinfo->clause, &pred))
+		{
+			case MS_PRED_ROW:
+				slow = lappend(slow, rinfo);
+				break;
+			case MS_PRED_CALC:
+				calcs = lappend(calcs, rinfo->clause);
+				break;
+			default:
+				break;
+		}
 	}
+	cost_qual_eval(&calc_cost, calcs, g->root);
 	cost_qual_eval(&label_cost, list_concat_copy(g->conds.safe, g->conds.labels), g->root);
 	cost_qual_eval(&row_cost, slow, g->root);
 
@@ -379,6 +399,7 @@ reading_cost(Grouping *g, const Path *scan, double divisor)
 	if (g->conds.rest != NIL || g->needs_values || !ms_enable_summaries ||
 		run_length < 2 * MS_BLOCK_ROWS)
 		cost += samples * (g->ncolumns + 0.5) * DECODE_COST;
+	cost += samples * calc_cost.per_tuple * CALC_SHARE;
 	/* every run of rows is added to its group */
 	cost += Min(chosen * g->nbuckets, samples) *
 		Max(list_length(g->aggs), 1) * RUN_COST;

@@ -8,8 +8,8 @@
  * values of a scan that hands out rows (rows.c).  Comparisons of a
  * value with a constant are made for a block at a time, and often need not be
  * made at all, because the block's smallest and largest value decide for all its
- * rows.  Conditions of any other form are evaluated by PostgreSQL's executor, row
- * by row, for those rows that the others have left.
+ * rows.  Conditions of any other form are evaluated by calc.c or, row by row, by PostgreSQL's
+ * executor, for those rows that the others have left.
  *
  * Comparisons are PostgreSQL's: NaN equals NaN and is above everything else.
  * Comparing cannot fail and tells nobody what it saw, so that comparisons may
@@ -77,6 +77,10 @@ ms_preds_init(MsScanState *scan, const MsAggRel *rel, MsPredSet *set, List *clau
 				pred->expr = ExecInitQual(list_make1(lfirst(lc)), ps);
 				set->needs_labels = true;
 				break;
+			case MS_PRED_CALC:
+				pred->calc = ms_calc_init(scan, rel, lfirst(lc));
+				set->needs_labels |= ms_calc_uses_labels(pred->calc);
+				break;
 			default:
 				pred->kind = MS_PRED_ROW;
 				pred->expr = ExecInitQual(list_make1(lfirst(lc)), ps);
@@ -120,6 +124,8 @@ ms_preds_series(MsScanState *scan, MsPredSet *set)
 	{
 		if (set->preds[i].kind == MS_PRED_LABEL)
 			set->preds[i].holds = ExecQual(set->preds[i].expr, econtext);
+		else if (set->preds[i].kind == MS_PRED_CALC)
+			ms_calc_series(set->preds[i].calc);
 	}
 }
 
@@ -348,7 +354,9 @@ ms_preds_mask(MsScanState *scan, MsPredSet *set, MsBatch *batch, int from, int t
 	}
 	for (int i = 0; i < set->n; i++)
 	{
-		if (set->preds[i].kind == MS_PRED_ROW && !set->preds[i].never)
+		if (set->preds[i].kind == MS_PRED_ROW)
 			mask_rows(scan, &set->preds[i], batch, from, n, mask);
+		else if (set->preds[i].kind == MS_PRED_CALC)
+			ms_calc_select(set->preds[i].calc, scan, batch, from, to, set->mask);
 	}
 }

@@ -12,8 +12,10 @@
 
 #include "catalog/pg_type.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/float.h"
+#include "utils/numeric.h"
 
 #include "exec/agg.h"
 
@@ -110,6 +112,24 @@ counter_result(const MsAggOutput *out, MsCounterState *state, bool *isnull)
 	return Float8GetDatum(result);
 }
 
+/* As PostgreSQL has the average of integers; its state is {count, sum}. */
+static Datum
+integer_average(const MsAggOutput *out, const MsValueStats *stats, bool *isnull)
+{
+	Datum		elems[2];
+
+	elems[0] = Int64GetDatum(stats->n);
+	elems[1] = Int64GetDatum((int64) stats->sum);
+	if (out->partial)
+		return PointerGetDatum(construct_array(elems, 2, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+											   TYPALIGN_DOUBLE));
+	*isnull = stats->n == 0;
+	if (*isnull)
+		return (Datum) 0;
+	return DirectFunctionCall2(numeric_div, NumericGetDatum(int64_to_numeric((int64) stats->sum)),
+							   NumericGetDatum(int64_to_numeric(stats->n)));
+}
+
 static Datum
 moments_result(const MsAggOutput *out, const MsValueStats *stats, bool *isnull)
 {
@@ -166,6 +186,11 @@ ms_agg_result(const MsAggOutput *out, char *group, bool *isnull)
 		case MS_AGG_SUM:
 			*isnull = stats->n == 0;
 			return *isnull ? (Datum) 0 : sum_datum(out->type, stats->sum);
+		case MS_AGG_SUM_INT:
+			*isnull = stats->n == 0;
+			return Int64GetDatum((int64) stats->sum);
+		case MS_AGG_AVG_INT:
+			return integer_average(out, stats, isnull);
 		case MS_AGG_MIN:
 			*isnull = stats->n == 0;
 			return *isnull ? (Datum) 0 : value_datum(out->type, stats->min);

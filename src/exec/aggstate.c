@@ -43,6 +43,7 @@ describe_acc(MsAggState *state, const MsAggMatch *match, MsAcc *acc)
 {
 	memset(acc, 0, sizeof(*acc));
 	acc->filter = find_filter(state, match->filter);
+	acc->arg = match->arg;
 	for (int i = 0; i < state->scan.ncolumns; i++)
 	{
 		if (match->att != 0 && state->scan.columns[i].att == match->att - 1)
@@ -51,11 +52,8 @@ describe_acc(MsAggState *state, const MsAggMatch *match, MsAcc *acc)
 	switch (match->kind)
 	{
 		case MS_AGG_COUNT:
-			acc->kind = MS_ACC_COUNT;
-			break;
 		case MS_AGG_COUNT_LABEL:
 			acc->kind = MS_ACC_COUNT;
-			acc->arg = match->arg;
 			break;
 		case MS_AGG_MIN_TIME:
 		case MS_AGG_MAX_TIME:
@@ -64,13 +62,14 @@ describe_acc(MsAggState *state, const MsAggMatch *match, MsAcc *acc)
 		case MS_AGG_BOOL_AND:
 		case MS_AGG_BOOL_OR:
 			acc->kind = MS_ACC_BOOL;
-			acc->arg = match->arg;
 			break;
 		case MS_AGG_COUNT_VALUE:
 			acc->kind = MS_ACC_VALUE;
 			break;
 		case MS_AGG_SUM:
 		case MS_AGG_AVG:
+		case MS_AGG_SUM_INT:
+		case MS_AGG_AVG_INT:
 			acc->kind = MS_ACC_VALUE;
 			acc->want = MS_WANT_SUM;
 			break;
@@ -107,8 +106,10 @@ compile_arg(MsAggState *state, MsAcc *acc)
 
 	if (acc->arg == NULL)
 		return;
-	if (acc->kind == MS_ACC_COUNT ||
-		ms_agg_match_pred(&state->rel, acc->arg, &pred) == MS_PRED_LABEL)
+	if (acc->kind == MS_ACC_VALUE)
+		acc->calc = ms_calc_init(&state->scan, &state->rel, acc->arg);
+	else if (acc->kind == MS_ACC_COUNT ||
+			 ms_agg_match_pred(&state->rel, acc->arg, &pred) == MS_PRED_LABEL)
 		acc->label_arg = ExecInitExpr(acc->arg, &state->scan.css.ss.ps);
 	else
 	{
@@ -182,8 +183,8 @@ ms_accs_init(MsAggState *state, List *aggrefs)
 		describe_acc(state, &match, &acc);
 		state->aggs[i].kind = match.kind;
 		state->aggs[i].acc = find_acc(state, &acc);
-		state->aggs[i].type = match.att ? exprType((Node *) linitial_node(TargetEntry, aggref->args)->expr) :
-			InvalidOid;
+		state->aggs[i].type = aggref->args ?
+			exprType((Node *) linitial_node(TargetEntry, aggref->args)->expr) : InvalidOid;
 		state->aggs[i].partial = state->partial;
 	}
 	for (int i = 0; i < state->naccs; i++)
@@ -205,6 +206,8 @@ ms_accs_series(MsAggState *state)
 	{
 		MsAcc	   *acc = &state->accs[i];
 
+		if (acc->calc != NULL)
+			ms_calc_series(acc->calc);
 		if (acc->label_arg != NULL)
 		{
 			Datum		value = ExecEvalExprSwitchContext(acc->label_arg, econtext, &acc->arg_isnull);
@@ -416,8 +419,13 @@ ms_acc_rows(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch,
 			add_bools(state, acc, at, batch, from, to, mask);
 			break;
 		case MS_ACC_VALUE:
-			ms_batch_load(&state->scan, batch, acc->column);
-			n = dense_values(state, acc->column, from, to, mask, &values);
+			if (acc->calc != NULL)
+				n = ms_calc_values(acc->calc, &state->scan, batch, from, to, mask, state->dense, &values);
+			else
+			{
+				ms_batch_load(&state->scan, batch, acc->column);
+				n = dense_values(state, acc->column, from, to, mask, &values);
+			}
 			ms_value_stats_add(at, acc->want, values, n);
 			break;
 		case MS_ACC_EDGE:
@@ -464,7 +472,7 @@ ms_acc_takes_totals(const MsAcc *acc)
 		case MS_ACC_BOOL:
 			return acc->bool_arg == NULL;
 		case MS_ACC_VALUE:
-			return !(acc->want & MS_WANT_SQUARES);
+			return acc->calc == NULL && !(acc->want & MS_WANT_SQUARES);
 		default:
 			return false;
 	}
@@ -504,7 +512,7 @@ ms_acc_block(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch)
 						 acc->last ? block->tmax : block->tmin);
 			return;
 		case MS_ACC_VALUE:
-			if (!(acc->want & MS_WANT_SQUARES) &&
+			if (acc->calc == NULL && !(acc->want & MS_WANT_SQUARES) &&
 				(ms_batch_summary(&state->scan, batch, acc->column) ||
 				 ms_batch_totals(&state->scan, batch, acc->column)) &&
 				ms_value_stats_add_summary(at, acc->want, &acc->column->summary))

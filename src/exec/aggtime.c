@@ -369,7 +369,11 @@ match_function(const MsAggRel *rel, FuncExpr *func)
 		case F_INT8_FLOAT8:
 			if (!match_epoch(rel, linitial(func->args), &time, &seconds))
 				break;
-			/* rounded; just in the middle, up or down: that is a bucket of its own */
+
+			/*
+			 * rounded; just in the middle, up or down: that is a bucket of
+			 * its own
+			 */
 			set_bin(&fn, time, seconds, seconds * USECS_PER_SEC / 2);
 			both = add_bucket(NIL, &fn);
 			set_bin(&fn, time, seconds, seconds * USECS_PER_SEC / 2 + 1);

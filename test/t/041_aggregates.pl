@@ -144,7 +144,8 @@ sub value_condition
 	return any("v1 $op " . any(0, 10, 42, 50.5, 99, "'NaN'", "'Infinity'", "'-0'", 'NULL'),
 		"v2 $op " . any(0, 50, 199, '7::real'), "v3 $op " . any(0, 2, 4.5, "'3'::real"), any(1, 50) . " $op v1",
 		'v' . between(1, 3) . ' IS NULL', 'v' . between(1, 3) . ' IS NOT NULL', "v1 $op v2", 'v1 + v2 > 20',
-		"(v1 < 5 OR v3 > 3)", 'v2::int % 2 = 0', "v1 BETWEEN 3 AND 60");
+		"(v1 < 5 OR v3 > 3)", 'NOT (v1 > 3 AND v2 > 90)', 'CASE WHEN v2 <> 0 THEN v1 / v2 > 0.1 ELSE v3 IS NULL END', "v1 $op v2 / 2",
+		'v2 <> 0 AND abs(v1) < 60', 'v2::int % 2 = 0', "v1 BETWEEN 3 AND 60");
 }
 
 sub condition
@@ -190,10 +191,33 @@ sub key
 	return [ $expr, $expr ];
 }
 
+# A value made of values.  Whatever might fail is kept from failing, by what must not be evaluated too early.
+sub expression
+{
+	my ($t) = @_;
+	my ($a, $b) = (any('v1', 'v2', 'v3', 'v3::float8'), any('v1', 'v2', 'v3', 2, '0.5::float8', "'NaN'::float8"));
+	my $label = @{ $t->{labels} } ? label_condition($t) : 'true';
+	return any("($a * $b)::float8", "($a + $b)::float8", "($a - v1)::float8", "-$a\::float8", "abs($a - 10)::float8",
+		"CASE WHEN $b <> 0 THEN $a / $b ELSE 7 END::float8", "CASE WHEN $label THEN v1 WHEN v2 > 50 THEN NULL ELSE v2 END",
+		"coalesce(v1, v2, -1)", 'nullif(v2, 7)', "($a / nullif($b, 0))::float8", "sqrt(abs($a))", "coalesce(v3, $b)::float8",
+		"CASE WHEN $label AND v2 <> 0 THEN v1 / v2 END", "CASE WHEN v1 > $b OR v3 IS NULL THEN 1 ELSE v2 END",
+		"floor(v2 / 10)", "power(v2, 2)");
+}
+
+sub count_of
+{
+	my ($t) = @_;
+	my $condition = any("v1 > 5", "NOT v2 < 50", 'v3 IS NULL', (@{ $t->{labels} } ? label_condition($t) : 'v1 = 42'), 'v1 > v2 AND v3 < 4');
+	return any('sum', 'avg', 'count') . '(' . any("CASE WHEN $condition THEN 1 ELSE 0 END", "($condition)::int",
+		"CASE WHEN $condition THEN 1 END") . ')';
+}
+
 sub aggregate
 {
-	my ($exact) = @_;
+	my ($exact, $t) = @_;
 	my $v = any('v1', 'v1', 'v2', 'v3', 'v3::float8');
+	return count_of($t) if chance(0.1);
+	return any('count', 'sum', 'avg', 'min', 'max', 'stddev') . '(' . expression($t) . ')' if chance(0.2);
 	my $agg = any('count(*)', "count($v)", "sum($v)", "avg($v)", "min($v)", "max($v)",
 		any('stddev', 'variance', 'var_pop', 'stddev_pop', 'var_samp', 'stddev_samp') . "($v)",
 		'min(ts)', 'max(ts)', 'count(ts)', "bool_and($v > " . any(0, 5) . ")", "bool_or(v1 = 42)", 'every(v2 IS NOT NULL)',
@@ -213,7 +237,7 @@ sub query
 	@keys = map { [ "$_->{name}::text", "$_->{name}::text" ] } @labels if $exact;
 	push @keys, grep { !$seen{ $_->[0] }++ } map { key($t) } 1 .. any(0, 1, 1, 2, 3);
 	my @aggs = map {
-		aggregate($exact) . (chance(0.2) ? ' FILTER (WHERE ' . join(' AND ', map { condition($t) } 1 .. any(1, 1, 2)) . ')' : '')
+		aggregate($exact, $t) . (chance(0.2) ? ' FILTER (WHERE ' . join(' AND ', map { condition($t) } 1 .. any(1, 1, 2)) . ')' : '')
 	} 1 .. between(0, 5);
 	push @aggs, 'count(*)' if !@aggs && !@keys;
 	my @where = map { condition($t) } 1 .. any(0, 0, 1, 1, 2);
