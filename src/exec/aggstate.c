@@ -439,6 +439,19 @@ ms_acc_rows(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch,
 	}
 }
 
+/* An array in which rows from..to of the batch have their values; NULL if some have none. */
+static const double *
+values_of_all(MsAggState *state, MsAcc *acc, MsBatch *batch, int from, int to)
+{
+	const double *values;
+
+	if (acc->calc != NULL)
+		return ms_calc_values(acc->calc, &state->scan, batch, from, to, NULL, state->dense,
+							  &values) == to - from ? values - from : NULL;
+	ms_batch_load(&state->scan, batch, acc->column);
+	return acc->column->nulls == NULL ? acc->column->values : NULL;
+}
+
 /* Adds runs of rows of the batch, each to its group, as above. */
 void
 ms_acc_runs(MsAggState *state, MsAcc *acc, MsBatch *batch, const MsRunOfRows *runs, int nruns,
@@ -446,10 +459,11 @@ ms_acc_runs(MsAggState *state, MsAcc *acc, MsBatch *batch, const MsRunOfRows *ru
 {
 	if (acc->kind == MS_ACC_VALUE && acc->filter == NULL && mask == NULL && nruns > 0)
 	{
-		ms_batch_load(&state->scan, batch, acc->column);
-		if (acc->column->nulls == NULL)
+		const double *values = values_of_all(state, acc, batch, runs[0].from, runs[nruns - 1].to);
+
+		if (values != NULL)
 		{
-			ms_value_stats_add_runs(state, acc->offset, acc->want, acc->column->values, runs, nruns);
+			ms_value_stats_add_runs(state, acc->offset, acc->want, values, runs, nruns);
 			return;
 		}
 	}
