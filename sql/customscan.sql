@@ -350,3 +350,97 @@ SELECT kind, cs_rows(format('SELECT * FROM cs_many WHERE kind = %L', kind)) BETW
 SELECT cs_rows('SELECT * FROM cs_many WHERE kind = ''rare''') BETWEEN 1 AND 20 AS sane;
 DROP FUNCTION cs_rows;
 DROP TABLE cs_many;
+-- It also remembers the values in the order of a btree, by which conditions that bound a label find its series.  Whatever
+-- is remembered, and whatever came or went in between, the answer is that of a heap table.
+--
+CREATE TABLE lb_many (ts timestamptz NOT NULL, id int, big int8, name text, code varchar(20), day date, v float8) USING memseries;
+CREATE TABLE lb_heap (LIKE lb_many);
+SELECT FROM memseries.configure('lb_many', retain => NULL);
+CREATE PROCEDURE lb_add(low int, high int) LANGUAGE sql AS $$
+	INSERT INTO lb_heap SELECT '2024-03-01', i, i % 500 * 10000000000, CASE WHEN i % 7 > 0 THEN 'n_' || i % 300 END,
+		'C' || i % 40, '2024-01-01'::date + i % 90, i FROM generate_series(low, high) i;
+	INSERT INTO lb_many SELECT * FROM lb_heap WHERE id BETWEEN low AND high;
+$$;
+CALL lb_add(1, 2000);
+CREATE TABLE lb_conditions (cond text);
+INSERT INTO lb_conditions VALUES
+	('id < 100'), ('id <= 100'), ('id = 100::int8'), ('id >= 1950'), ('id > 1950'), ('100 > id'), ('id BETWEEN 300 AND 320'),
+	('id > 320 AND id < 300'), ('id > 10'), ('id < NULL'), ('id < 50 AND id = 7'), ('id <> 5'), ('id < 1950::int8 AND 1940 < id'),
+	('id = ANY (ARRAY[5, 6, 7, NULL]::int8[])'), ('id = ANY (NULL::int8[])'), ('id < ANY (ARRAY[5, 9])'), ('id NOT IN (3, 4)'),
+	('big < 30000000000'), ('big = 40000000000 OR big > 4980000000000'), ('big BETWEEN 5 AND 6'), ('big < 5'),
+	('id = 7 OR id = 9 OR id < 3'), ('id = 7 OR big = 0'), ('id < 10 OR id IS NULL'), ('id = 7 OR (id = 8 AND big > 0)'),
+	('name < ''n_11'''), ('name >= ''n_98'''), ('name LIKE ''n\_29%'''), ('name LIKE ''n_29%'''), ('name LIKE ''%9'''),
+	('name LIKE ''n\_29'''), ('name LIKE NULL'), ('name LIKE ''n\_1%'' AND name LIKE ''n\_12%'' AND id < 500'), ('name NOT LIKE ''n\_1%'''),
+	('name ILIKE ''N\_29%'''), ('name ~ ''^n_29'''), ('name ~ ''^(n_29)$'''), ('name ~ ''9$'''), ('name ^@ ''n_29'''), ('name !~ ''^n_2'''),
+	('name LIKE ''n\_29%'' OR name = ''n_5'''), ('name LIKE ANY (ARRAY[''n\_29%'', ''n\_5''])'), ('name COLLATE "C" < ''n_11'''),
+	('code LIKE ''C3%'''), ('code > ''C38'''), ('code = ''C7'' AND id < 300'), ('code IN (''C1'', ''C2'') AND id >= 1900'),
+	('day < ''2024-01-03'''), ('day BETWEEN ''2024-03-01'' AND ''2024-03-05'' AND id > 1000'), ('name LIKE ''n\_1%'' AND 10 / id > 0'),
+	('id < (SELECT 20)'), ('id < (SELECT max(v) FROM lb_heap WHERE lb_heap.v < 30)');
+CREATE FUNCTION lb_differences(OUT times int, OUT cond text, OUT many text, OUT heap text) RETURNS SETOF record LANGUAGE plpgsql AS $$
+BEGIN
+	FOR times, cond IN SELECT i, c.cond FROM generate_series(1, 3) i, lb_conditions c LOOP
+		EXECUTE format('SELECT concat_ws('' '', count(*), sum(v)) FROM lb_many WHERE %s', cond) INTO many;
+		EXECUTE format('SELECT concat_ws('' '', count(*), sum(v)) FROM lb_heap WHERE %s', cond) INTO heap;
+		IF many IS DISTINCT FROM heap THEN
+			RETURN NEXT;
+		END IF;
+		EXECUTE format('SELECT concat_ws('' '', count(*), sum(v)) FROM (SELECT * FROM lb_many WHERE %s OFFSET 0) x', cond) INTO many;
+		IF many IS DISTINCT FROM heap THEN
+			RETURN NEXT;
+		END IF;
+	END LOOP;
+END $$;
+SELECT * FROM lb_differences();
+-- series come, and go
+CALL lb_add(-20, -1);
+SELECT * FROM lb_differences();
+SELECT count(*) FROM lb_many JOIN lb_heap h USING (id) WHERE h.id BETWEEN 90 AND 120;
+DELETE FROM lb_heap WHERE id % 10 = 0;
+SELECT memseries.delete_samples('lb_many', NULL, NULL, 'id % 10 = 0');
+CALL lb_add(2001, 2100);
+SELECT * FROM lb_differences();
+-- a label that older series do not have
+ALTER TABLE lb_many ADD COLUMN kind int DEFAULT 5;
+ALTER TABLE lb_heap ADD COLUMN kind int DEFAULT 5;
+INSERT INTO lb_many SELECT '2024-03-02', i, i, 'n', 'C', '2024-01-01', i, i FROM generate_series(1, 100) i;
+INSERT INTO lb_heap SELECT '2024-03-02', i, i, 'n', 'C', '2024-01-01', i, i FROM generate_series(1, 100) i;
+INSERT INTO lb_conditions VALUES ('kind < 7'), ('kind > 90'), ('kind = 5 AND id < 10'), ('kind = 8::int8 OR kind = 9');
+SELECT * FROM lb_differences();
+-- a cursor that goes on while the index is made anew
+BEGIN;
+DECLARE lb_cursor CURSOR FOR SELECT id FROM lb_many WHERE id BETWEEN 101 AND 106;
+FETCH 2 FROM lb_cursor;
+CALL lb_add(3001, 3002);
+SELECT count(*) FROM lb_many WHERE id BETWEEN 3000 AND 3002;
+SELECT count(*) FROM lb_many WHERE id BETWEEN 3000 AND 3002;
+FETCH ALL FROM lb_cursor;
+ROLLBACK;
+SELECT * FROM lb_differences();
+-- Once a condition can be looked up, only what is left is asked the others.  (Of a table from which nothing goes.)
+CREATE TABLE lb_still (ts timestamptz NOT NULL, id int, name text, v float8) USING memseries;
+INSERT INTO lb_still SELECT now(), i, 'n_' || i, i FROM generate_series(1, 2000) i;
+CREATE FUNCTION lb_tell(int) RETURNS bool IMMUTABLE LANGUAGE plpgsql COST 0.0001 AS $$ BEGIN RAISE NOTICE 'asked of %', $1; RETURN true; END $$;
+CREATE PROCEDURE lb_look() LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1 .. 3 LOOP
+		PERFORM sum(v) FROM lb_still WHERE name LIKE 'n\_29%' AND id < 295;
+	END LOOP;
+END $$;
+CALL lb_look();
+SELECT count(*) FROM lb_still WHERE name LIKE 'n\_29%' AND id < 295 AND lb_tell(id);
+-- and a join looks them up
+CREATE FUNCTION lb_plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) ' || query LOOP
+		IF line ~ 'Series|Loop|Scan' THEN
+			RETURN NEXT trim(regexp_replace(line, ' \(actual.*', ''));
+		END IF;
+	END LOOP;
+END $$;
+SELECT lb_plan('SELECT * FROM generate_series(1, 3) i JOIN lb_still ON id = i * 7');
+SELECT lb_plan('SELECT * FROM lb_still WHERE id IN (SELECT i * 7 FROM generate_series(1, 3) i)');
+DROP FUNCTION lb_tell, lb_plan, lb_differences;
+DROP PROCEDURE lb_add, lb_look;
+DROP TABLE lb_many, lb_heap, lb_still, lb_conditions;

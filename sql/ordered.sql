@@ -69,3 +69,53 @@ SELECT count(*), count(*) FILTER (WHERE ts < before) AS disorder FROM (SELECT ts
 SELECT count(*), count(*) FILTER (WHERE ts > before) AS disorder FROM (SELECT ts, lag(ts) OVER (ORDER BY ts DESC) AS before FROM ordered) x;
 RESET work_mem;
 DROP TABLE ordered;
+
+-- Many series: which come first is found out before any is read.  What comes out is what a heap table says.
+CREATE TABLE ordered (ts timestamptz NOT NULL, host int, v float8) USING memseries;
+CREATE TABLE heap (LIKE ordered);
+SELECT (memseries.configure('ordered', chunk_interval => '1 hour', retain => NULL)).retain;
+-- all at the same times; each at its own; some long gone; some that come back
+INSERT INTO heap SELECT timestamptz '2024-05-01 00:00+00' + i * interval '10 min', h, i FROM generate_series(0, 9) i, generate_series(1, 1500) h;
+INSERT INTO heap SELECT timestamptz '2024-05-01 01:40+00' + i * interval '1 min' + h * interval '13 ms', h, i FROM generate_series(0, 3) i, generate_series(1, 1500) h WHERE h % 3 > 0;
+INSERT INTO heap SELECT timestamptz '2024-05-02 00:00+00' + h * interval '1 us', h, 7 FROM generate_series(1, 3000) h WHERE h % 50 = 0;
+INSERT INTO ordered SELECT * FROM heap;
+CREATE FUNCTION differing(cond text DEFAULT 'true', skip int DEFAULT 0) RETURNS TABLE (direction text, n int, ordered text, heap text) LANGUAGE plpgsql AS $$
+DECLARE
+	query text := 'SELECT concat_ws('' '', count(*), string_agg(ts::text, '' '')) FROM (SELECT ts FROM %s WHERE %s ORDER BY ts %s LIMIT %s) x';
+BEGIN
+	FOR direction, n IN SELECT d, l FROM unnest(ARRAY['ASC', 'DESC']) d, unnest(ARRAY[1, 5, 300, 2000, 5000, 40000]) l LOOP
+		EXECUTE format(query, 'ordered', cond, direction, n) INTO ordered;
+		EXECUTE format(query, 'heap', cond, direction, n) INTO heap;
+		IF ordered IS DISTINCT FROM heap THEN
+			RETURN NEXT;
+		END IF;
+	END LOOP;
+	-- the rows are whole
+	EXECUTE format('SELECT count(*)::text FROM (SELECT * FROM ordered WHERE %s ORDER BY ts DESC OFFSET 0) x NATURAL JOIN heap', cond) INTO ordered;
+	EXECUTE format('SELECT count(*)::text FROM heap WHERE %s', cond) INTO heap;
+	direction := 'rows';
+	IF ordered IS DISTINCT FROM heap THEN
+		RETURN NEXT;
+	END IF;
+END $$;
+SET enable_sort = off;
+SELECT * FROM differing();
+SELECT * FROM differing('host < 900 AND v > 3');
+SELECT * FROM differing('ts < ''2024-05-01 01:41:15+00''');
+SELECT * FROM differing('ts >= ''2024-05-01 00:45+00'' AND ts < ''2024-05-01 00:50+00''');
+SELECT * FROM differing('ts = ''2024-05-01 00:50+00''');
+SELECT * FROM differing('host = 3000');
+-- with rows not folded, deletes, and those of the own transaction
+BEGIN;
+INSERT INTO heap SELECT '2024-05-02 00:00+00', h, 8 FROM generate_series(5000, 5005) h;
+INSERT INTO ordered SELECT '2024-05-02 00:00+00', h, 8 FROM generate_series(5000, 5005) h;
+SELECT memseries.delete_samples('ordered', '2024-05-01 01:42+00', '2024-05-02 00:00:00.001+00');
+DELETE FROM heap WHERE ts >= '2024-05-01 01:42+00' AND ts < '2024-05-02 00:00:00.001+00';
+SELECT * FROM differing();
+ROLLBACK;
+SELECT * FROM differing();
+RESET enable_sort;
+-- to have all of it in order, it is sorted
+EXPLAIN (COSTS OFF) SELECT * FROM ordered ORDER BY ts DESC LIMIT 5;
+DROP FUNCTION differing;
+DROP TABLE ordered, heap;

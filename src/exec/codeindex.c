@@ -13,7 +13,8 @@
  * Tables where series come and go all the time would have it built for every
  * query.  So it is built when a second scan finds the same count.
  *
- * It lives as long as the backend, or until more than MAX_INDEXES are wanted.
+ * It lives as long as the backend, or until more than MS_CODEINDEXES are wanted.
+ * With it go its values in the orders that were asked for (labelorder.c).
  *
  * Locks: table->lock, shared, taken here.
  *
@@ -26,14 +27,13 @@
 
 #include "exec/codeindex.h"
 
-#define MAX_INDEXES		8
 #define MIN_SERIES		1024	/* with fewer it does not pay */
 #define MAX_SERIES		(1 << 20)	/* with more it takes too much memory */
 #define SERIES_AT_ONCE	4096	/* under one lock */
 
 struct MsCodeIndex
 {
-	const MsTable *table;		/* NULL: unused */
+	MsTable    *table;			/* NULL: unused */
 	uint64		generation;		/* the table's */
 	uint32		place;
 	uint64		changes;		/* of series, as of the last look */
@@ -43,9 +43,10 @@ struct MsCodeIndex
 	uint32	   *starts;			/* [limit + 2]: where a code's series begin;
 								 * at 0, those added with fewer labels */
 	uint32	   *sids;			/* by code */
+	MsLabelOrder *orders;		/* of its values, as far as asked for */
 };
 
-static MsCodeIndex indexes[MAX_INDEXES];
+static MsCodeIndex indexes[MS_CODEINDEXES];
 static uint64 lookups = 0;
 
 static void
@@ -126,11 +127,11 @@ build(MsTable *table, MsCodeIndex *index, uint32 nseries, uint32 limit)
 
 /* The entry for this table and place, perhaps that of another one before. */
 static MsCodeIndex *
-find_entry(const MsTable *table, uint32 place)
+find_entry(MsTable *table, uint32 place)
 {
 	MsCodeIndex *oldest = &indexes[0];
 
-	for (int i = 0; i < MAX_INDEXES; i++)
+	for (int i = 0; i < MS_CODEINDEXES; i++)
 	{
 		MsCodeIndex *index = &indexes[i];
 
@@ -174,6 +175,7 @@ ms_codeindex_get(MsTable *table, uint32 place)
 		if (index->cxt != NULL)
 			MemoryContextDelete(index->cxt);
 		index->cxt = NULL;
+		index->orders = NULL;
 		index->changes = changes;
 		return NULL;
 	}
@@ -197,6 +199,58 @@ ms_codeindex_count(const MsCodeIndex *index, const uint32 *codes, int ncodes)
 	for (int i = 0; i < ncodes; i++)
 		n += count_of(index, codes[i]);
 	return n;
+}
+
+/* Sorts the codes that are there, in the context of the index. */
+static MsLabelOrder *
+build_order(MsCodeIndex *index, Form_pg_attribute att, const MsLabelSort *sort)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "memseries label order",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	uint32	   *codes = MemoryContextAllocHuge(cxt, sizeof(uint32) * ((Size) index->limit + 1));
+	uint32	   *series = MemoryContextAllocHuge(cxt, sizeof(uint32) * ((Size) index->limit + 1));
+	uint32		n = 0;
+	MsLabelOrder *order;
+
+	for (uint32 code = 1; code <= index->limit; code++)
+	{
+		if (count_of(index, code) > 0)
+		{
+			codes[n] = code;
+			series[n++] = count_of(index, code);
+		}
+	}
+	order = ms_labelorder_build(index->table, index->changes, att, sort, codes, series, n);
+	pfree(codes);
+	pfree(series);
+	MemoryContextSwitchTo(old);
+	if (order != NULL)
+		MemoryContextSetParent(cxt, index->cxt);
+	else
+		MemoryContextDelete(cxt);
+	return order;
+}
+
+/* See codeindex.h. */
+const MsLabelOrder *
+ms_codeindex_order(MsCodeIndex *index, Form_pg_attribute att, const MsLabelSort *sort)
+{
+	MsLabelOrder *order;
+
+	for (order = index->orders; order != NULL; order = order->next)
+	{
+		if (order->sort.opfamily == sort->opfamily && order->sort.type == sort->type &&
+			order->sort.collation == sort->collation)
+			return order;
+	}
+	order = build_order(index, att, sort);
+	if (order != NULL)
+	{
+		order->next = index->orders;
+		index->orders = order;
+	}
+	return order;
 }
 
 /* For qsort. */

@@ -30,6 +30,7 @@
 
 #include "access/sysattr.h"
 #include "access/table.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
@@ -89,6 +90,34 @@ is_label_condition(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, No
 		!has_volatile_subplan(clause, root);
 }
 
+/* A copy in which columns of other relations than that are constants. */
+static Node *
+without_others(Node *node, void *arg)
+{
+	Index		relid = *(Index *) arg;
+
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var) && ((Var *) node)->varno != (int) relid)
+	{
+		Var		   *var = (Var *) node;
+
+		return (Node *) makeNullConst(var->vartype, var->vartypmod, var->varcollid);
+	}
+	return expression_tree_mutator(node, without_others, arg);
+}
+
+/*
+ * May a condition raise an error, or tell, because of the labels it is asked of?  What it computes from columns of other
+ * relations is another matter: that an index would compute as well, whatever is in it.
+ */
+static bool
+may_fail(RelOptInfo *rel, Node *clause)
+{
+	return contain_leaked_vars(clause) &&
+		contain_leaked_vars(without_others(clause, &rel->relid));
+}
+
 /* As for labels, a bound must not change while the scan runs. */
 static bool
 is_time_bound(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Node *clause)
@@ -122,7 +151,7 @@ ms_conditions_sort(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel,
 			out->times = lappend(out->times, rinfo);
 		else if (!is_label_condition(root, rel, prel, clause))
 			out->rest = lappend(out->rest, rinfo);
-		else if (contain_leaked_vars(clause))
+		else if (may_fail(rel, clause))
 			out->labels = lappend(out->labels, rinfo);
 		else
 			out->safe = lappend(out->safe, rinfo);

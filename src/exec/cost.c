@@ -24,11 +24,16 @@
 #include "optimizer/optimizer.h"
 #include "optimizer/restrictinfo.h"
 
-#include "exec/scan.h"
+#include "exec/labelterm.h"
 
 #define VALUE_COST		(0.1 * cpu_operator_cost)	/* decode a value or time */
 #define CHUNK_COST		(10.0 * cpu_operator_cost)	/* find and copy a chunk */
+#define EDGE_COST		(4.0 * cpu_operator_cost)	/* see how far a series
+													 * reaches */
+#define SLICE_COST		(50.0 * cpu_operator_cost)	/* read a slice of a
+													 * series */
 #define SERIES_COST		(2.0 * cpu_operator_cost)	/* look at labels */
+#define LOOKUP_COST		(50.0 * cpu_operator_cost)	/* find series by a label */
 #define ROW_COST		(0.5 * cpu_tuple_cost)	/* hand out a row */
 
 /* How PostgreSQL expects the leader to share in the work. */
@@ -70,15 +75,35 @@ ms_scan_pages(RelOptInfo *rel, const MsPlanRel *prel)
 }
 
 /*
- * What it costs to read one slice of time, of every series that fits, at its
- * shortest: a block each.
+ * Adds to the cost of a scan without parameters what it takes to have its rows in the order of time: a look at each series
+ * before anything, and each slice of time a block of each.
  */
-Cost
-ms_slice_cost(RelOptInfo *rel, const MsPlanRel *prel)
+void
+ms_sorted_cost(RelOptInfo *rel, const MsPlanRel *prel, Path *path)
 {
-	double		series = Max(prel->stats.series, 1) * prel->label_sel;
+	double		all = Max(prel->stats.series, 1);
+	double		series = ceil(all * prel->label_sel);
+	double		slices = Max(prel->stats.windows, path->rows / MS_SLICE_ROWS);
+	Cost		per_series = SLICE_COST +
+	Min(MS_BLOCK_ROWS, rel->tuples / all) * wanted_columns(rel) * VALUE_COST;
 
-	return ceil(series) * (CHUNK_COST + MS_BLOCK_ROWS * wanted_columns(rel) * VALUE_COST);
+	path->startup_cost += series * EDGE_COST + Min(series, MS_FIRST_ROWS) * per_series;
+	path->total_cost += series * EDGE_COST + slices * series * per_series +
+		path->rows * (cpu_tuple_cost + 2.0 * cpu_operator_cost);
+}
+
+/* Can series be looked up by one of these conditions? */
+static bool
+is_lookup(RelOptInfo *rel, List *rinfos)
+{
+	ListCell   *lc;
+
+	foreach(lc, rinfos)
+	{
+		if (ms_labelterms((Node *) lfirst_node(RestrictInfo, lc)->clause, rel->relid) != NIL)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -113,7 +138,10 @@ ms_scan_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *pa
 	cost_qual_eval(&rest_cost, conds.rest, root);
 
 	startup = label_cost.startup + rest_cost.startup;
-	run = series * (SERIES_COST + label_cost.per_tuple);
+	if (is_lookup(rel, conds.safe) || is_lookup(rel, conds.labels))
+		run = LOOKUP_COST + ceil(series * label_sel) * (SERIES_COST + label_cost.per_tuple);
+	else
+		run = series * (SERIES_COST + label_cost.per_tuple);
 	run += ceil(series * label_sel) * ceil(prel->stats.windows * time_sel) * CHUNK_COST;
 	run += samples * (wanted_columns(rel) * VALUE_COST + ROW_COST + rest_cost.per_tuple);
 

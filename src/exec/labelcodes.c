@@ -1,19 +1,25 @@
 /*-------------------------------------------------------------------------
  *
  * labelcodes.c
- *	  Finding the series that "label = value" leaves, by the value's code.
+ *	  Finding the series that conditions on a label leave, by its codes.
  *
  * The store keeps each distinct label value once, and a series as a row of
- * codes.  So before anything is asked of any series, conditions of the form
- * "label = value" or "label IN (values)" are looked up in the dictionary, and
- * the codes of all series compared with those found: some nanoseconds for a
- * series, a hundredth of what it takes to make its labels datums and ask the
- * condition.  What is left is asked all conditions as ever, so that this needs to be
- * right in one direction only: no series may be left out wrongly.
+ * codes.  So before anything is asked of any series, it is found out which codes
+ * meet a condition (labelterm.c), and which series have these: by the index that
+ * this backend keeps of them (codeindex.c), or else by comparing the codes of
+ * all, some nanoseconds each, a hundredth of what it takes to make its labels
+ * datums and ask the condition.  What is left is asked all conditions as ever, so
+ * that this needs to be right in one direction only: no series may be left out
+ * wrongly.
  *
- * That is so for types whose equality is that of their bytes, in collations that do
- * not see it otherwise; those it is done for are listed below.  A series that was
- * added before the column was has no code for it, and is always left in.
+ * Of several conditions, the one that leaves the fewest series leads; those that
+ * bound the same label in the same order (BETWEEN) count as one.  Where so many
+ * are left that it is not worth it, all series are asked.
+ *
+ * A series that was added before the column was has no code for it, and is always left in.
+ * Series and codes may come and go, and be used again, between one look and the
+ * next; what is new then has no rows that the query's snapshot sees, and what
+ * is left in wrongly is asked.
  *
  * Locks: table->lock, shared, for some thousand series at a time.
  *
@@ -21,32 +27,29 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "lib/qunique.h"
-#include "nodes/nodeFuncs.h"
-#include "optimizer/clauses.h"
-#include "optimizer/optimizer.h"
-#include "utils/array.h"
-#include "utils/fmgroids.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "exec/codeindex.h"
-#include "exec/scan.h"
+#include "exec/labelterm.h"
 
 #define MAX_CONDITIONS	4
 #define SERIES_AT_ONCE	4096	/* under one lock */
 
+StaticAssertDecl(MAX_CONDITIONS < MS_CODEINDEXES, "indexes stay while others are got");
+
 typedef struct CodeCondition
 {
+	List	   *terms;			/* of MsLabelTerm, one of which holds */
 	int			att;			/* of the label, attribute number - 1 */
-	ExprState  *value;
-	bool		is_array;
-	Oid			type;			/* of a value */
-	uint32	   *codes;			/* of this scan, ascending, each once */
+	bool		is_range;
+
+	/* Of the scan under way. */
+	MsCodeIndex *index;			/* NULL: there is none */
+	bool		known;			/* the following is */
+	MsLabelRange range;			/* if is_range */
+	uint32	   *codes;			/* else: ascending, each once */
 	int			ncodes;
 } CodeCondition;
 
@@ -62,80 +65,16 @@ struct MsLabelCodes
 
 /* ---- which conditions ---- */
 
-/* Is this function the equality of bytes of a type? */
-static bool
-compares_bytes(Oid funcid, Oid collation)
+static void
+add_condition(MsScanState *state, MsLabelCodes *codes, List *terms)
 {
-	switch (funcid)
-	{
-		case F_TEXTEQ:
-			return OidIsValid(collation) && get_collation_isdeterministic(collation);
-		case F_INT2EQ:
-		case F_INT4EQ:
-		case F_INT8EQ:
-		case F_UUID_EQ:
-		case F_DATE_EQ:
-			return true;
-		default:
-			return false;
-	}
-}
+	CodeCondition *cond = &codes->conditions[codes->nconditions++];
+	const MsLabelTerm *first = linitial(terms);
 
-/* The label that an operand is; NULL if it is none.  A varchar is compared as a text. */
-static Var *
-label_operand(Node *node, Index relid)
-{
-	Var		   *var = (Var *) node;
-
-	if (IsA(node, RelabelType) && exprType(node) == TEXTOID)
-		var = (Var *) ((RelabelType *) node)->arg;
-	if (!IsA(var, Var) || var->varno != (int) relid || var->varattno <= 0)
-		return NULL;
-	return exprType(node) == var->vartype || var->vartype == VARCHAROID ? var : NULL;
-}
-
-static bool
-match_condition(Node *clause, Index relid, CodeCondition *cond, Expr **value)
-{
-	List	   *args;
-	Var		   *label;
-	Oid			funcid;
-	Oid			collation;
-
-	if (IsA(clause, OpExpr))
-	{
-		args = ((OpExpr *) clause)->args;
-		funcid = ((OpExpr *) clause)->opfuncid;
-		collation = ((OpExpr *) clause)->inputcollid;
-		cond->is_array = false;
-	}
-	else if (IsA(clause, ScalarArrayOpExpr) && ((ScalarArrayOpExpr *) clause)->useOr)
-	{
-		args = ((ScalarArrayOpExpr *) clause)->args;
-		funcid = ((ScalarArrayOpExpr *) clause)->opfuncid;
-		collation = ((ScalarArrayOpExpr *) clause)->inputcollid;
-		cond->is_array = true;
-	}
-	else
-		return false;
-	if (list_length(args) != 2 || !compares_bytes(funcid, collation))
-		return false;
-
-	label = label_operand(linitial(args), relid);
-	*value = lsecond(args);
-	if (label == NULL && !cond->is_array)
-	{
-		label = label_operand(lsecond(args), relid);
-		*value = linitial(args);
-	}
-	if (label == NULL || contain_var_clause((Node *) *value) ||
-		contain_subplans((Node *) *value))
-		return false;
-	cond->att = label->varattno - 1;
-	cond->type = exprType((Node *) *value);
-	if (cond->is_array)
-		cond->type = get_base_element_type(cond->type);
-	return OidIsValid(cond->type);
+	ms_labelterms_init(terms, &state->css.ss.ps);
+	cond->terms = terms;
+	cond->att = first->att;
+	cond->is_range = list_length(terms) == 1 && ms_labelterm_is_range(first);
 }
 
 /* Finds the conditions to look up; NULL if there are none. */
@@ -143,14 +82,14 @@ MsLabelCodes *
 ms_labelcodes_create(MsScanState *state, Index relid)
 {
 	MsLabelCodes *codes = NULL;
+	List	   *clauses = list_concat_copy(state->exprs[MS_EXPR_SAFE], state->exprs[MS_EXPR_LABEL]);
 	ListCell   *lc;
 
-	foreach(lc, state->exprs[MS_EXPR_SAFE])
+	foreach(lc, clauses)
 	{
-		CodeCondition cond = {0};
-		Expr	   *value;
+		List	   *terms = ms_labelterms(lfirst(lc), relid);
 
-		if (!match_condition(lfirst(lc), relid, &cond, &value))
+		if (terms == NIL)
 			continue;
 		if (codes == NULL)
 		{
@@ -160,73 +99,56 @@ ms_labelcodes_create(MsScanState *state, Index relid)
 		}
 		if (codes->nconditions == MAX_CONDITIONS)
 			break;
-		cond.value = ExecInitExpr(value, &state->css.ss.ps);
-		codes->conditions[codes->nconditions++] = cond;
+		add_condition(state, codes, terms);
 	}
 	return codes;
 }
 
 /* ---- a scan ---- */
 
-/* The values of a condition, as datums; their number. */
-static int
-condition_values(const CodeCondition *cond, ExprContext *econtext, Datum **values, bool **nulls)
+/* The index of the label of condition number i: one for all conditions on that label. */
+static MsCodeIndex *
+index_of(MsScanState *state, const MsLabelCodes *codes, int i)
 {
-	bool		isnull;
-	Datum		value = ExecEvalExpr(cond->value, econtext, &isnull);
-	int			n = 1;
+	int			att = codes->conditions[i].att;
 
-	if (isnull)
-		return 0;
-	if (cond->is_array)
+	for (int k = 0; k < i; k++)
 	{
-		int16		typlen;
-		bool		typbyval;
-		char		typalign;
-
-		get_typlenbyvalalign(cond->type, &typlen, &typbyval, &typalign);
-		deconstruct_array(DatumGetArrayTypeP(value), cond->type, typlen, typbyval, typalign,
-						  values, nulls, &n);
-		return n;
+		if (codes->conditions[k].att == att)
+			return codes->conditions[k].index;
 	}
-	*values = palloc(sizeof(Datum));
-	*nulls = palloc0(sizeof(bool));
-	**values = value;
-	return n;
+	return ms_codeindex_get(state->desc->table, state->desc->cols[att].ordinal);
 }
 
-/* Looks a condition's values up in the dictionary. */
+/* Finds out which codes meet a condition. */
 static void
-find_codes(MsScanState *state, CodeCondition *cond, MemoryContext cxt)
+look_up(MsScanState *state, MsLabelCodes *codes, CodeCondition *cond)
 {
-	MsTable    *table = state->desc->table;
-	TupleDesc	tupdesc = RelationGetDescr(state->css.ss.ss_currentRelation);
-	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
-	MemoryContext old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
-	MsLabelValue *labels;
-	Datum	   *values;
-	bool	   *nulls;
-	int			n = condition_values(cond, econtext, &values, &nulls);
+	if (!cond->is_range)
+		cond->known = ms_labelterms_codes(state, cond->terms, cond->index, codes->cxt,
+										  &cond->codes, &cond->ncodes);
+	else if (cond->index != NULL)
+		cond->known = ms_labelterm_range(state, linitial(cond->terms), cond->index, &cond->range);
+	else
+		cond->known = false;
+}
 
-	cond->ncodes = 0;
-	cond->codes = MemoryContextAlloc(cxt, sizeof(uint32) * Max(n, 1));
-	labels = palloc(sizeof(MsLabelValue) * Max(n, 1));
-	for (int i = 0; i < n; i++)
-		ms_label_from_datum(TupleDescAttr(tupdesc, cond->att), values[i], nulls[i], &labels[i]);
+/* Narrows the range of a condition by those before it in the same order, which then is all they are good for. */
+static void
+join_ranges(MsLabelCodes *codes, int i)
+{
+	CodeCondition *cond = &codes->conditions[i];
 
-	ms_lock_shared(table->lock, MS_RANK_TABLE);
-	for (int i = 0; i < n; i++)
+	for (int k = 0; k < i; k++)
 	{
-		uint32		code = labels[i].isnull || labels[i].len > MS_MAX_LABEL_BYTES ? 0 :
-		ms_series_find_code(ms_store->arena, &table->series, &labels[i]);
+		CodeCondition *other = &codes->conditions[k];
 
-		if (code != 0)
-			cond->codes[cond->ncodes++] = code;
+		if (!other->known || !other->is_range || other->range.order != cond->range.order)
+			continue;
+		cond->range.from = Max(cond->range.from, other->range.from);
+		cond->range.to = Max(cond->range.from, Min(cond->range.to, other->range.to));
+		other->known = false;
 	}
-	ms_unlock(table->lock);
-	qsort(cond->codes, cond->ncodes, sizeof(uint32), ms_compare_uint32);
-	cond->ncodes = qunique(cond->codes, cond->ncodes, sizeof(uint32), ms_compare_uint32);
-	MemoryContextSwitchTo(old);
 }
 
 /* Leaves of n series those that have the codes of all conditions.  Takes table->lock shared. */
@@ -240,50 +162,115 @@ pick(MsScanState *state, MsLabelCodes *codes, uint32 *sids, uint32 n)
 	{
 		const CodeCondition *cond = &codes->conditions[i];
 
-		n = ms_series_pick(ms_store->arena, &table->series, sids, n,
-						   state->desc->cols[cond->att].ordinal, cond->codes, cond->ncodes);
+		if (cond->known && !cond->is_range)
+			n = ms_series_pick(ms_store->arena, &table->series, sids, n,
+							   state->desc->cols[cond->att].ordinal, cond->codes, cond->ncodes);
 	}
 	ms_unlock(table->lock);
 	return n;
 }
 
-/* Finds the series by an index of one condition, the one that leaves the fewest; false: there is none. */
+/* How many series a condition leaves, by its index. */
+static uint32
+count_left(const CodeCondition *cond)
+{
+	const MsLabelRange *range = &cond->range;
+
+	if (!cond->is_range)
+		return ms_codeindex_count(cond->index, cond->codes, cond->ncodes);
+	return ms_codeindex_count(cond->index, NULL, 0) +
+		range->order->counts[range->to] - range->order->counts[range->from];
+}
+
+/* Finds the series by an index of one condition, the one that leaves the fewest; false: not worth it. */
 static bool
 find_by_index(MsScanState *state, MsLabelCodes *codes)
 {
 	const CodeCondition *best = NULL;
-	uint32		fewest = 0;
+	uint32		fewest = state->limit / 4;
 	uint32		n;
 
 	for (int i = 0; i < codes->nconditions; i++)
 	{
 		const CodeCondition *cond = &codes->conditions[i];
-		MsCodeIndex *index = ms_codeindex_get(state->desc->table, state->desc->cols[cond->att].ordinal);
-		uint32		count = index != NULL ? ms_codeindex_count(index, cond->codes, cond->ncodes) : 0;
+		uint32		count = cond->known && cond->index != NULL ? count_left(cond) : fewest;
 
-		if (index != NULL && (best == NULL || count < fewest))
+		if (count < fewest)
 		{
 			best = cond;
 			fewest = count;
-			codes->sids = MemoryContextAllocHuge(codes->cxt, sizeof(uint32) * (Size) Max(count, 1));
-			codes->nsids = ms_codeindex_series(index, cond->codes, cond->ncodes, codes->sids);
 		}
 	}
 	if (best == NULL)
 		return false;
 
+	codes->sids = MemoryContextAllocHuge(codes->cxt, sizeof(uint32) * (Size) Max(fewest, 1));
+	if (best->is_range)
+		n = ms_codeindex_series(best->index, best->range.order->codes + best->range.from,
+								best->range.to - best->range.from, codes->sids);
+	else
+		n = ms_codeindex_series(best->index, best->codes, best->ncodes, codes->sids);
+
 	/* series that are new since the scan began are none of its business */
-	n = codes->nsids;
 	while (n > 0 && codes->sids[n - 1] >= state->limit)
 		n--;
 	codes->nsids = pick(state, codes, codes->sids, n);
 	return true;
 }
 
-/* Finds them by looking at all. */
 static void
-find_among_all(MsScanState *state, MsLabelCodes *codes)
+count_skipped(MsScanState *state, const MsLabelCodes *codes)
 {
+	MsTableStats stats;
+
+	if (!state->analyze)
+		return;
+	ms_table_stats(state->desc->table, &stats);
+	state->counters[MS_COUNT_SERIES_SKIPPED] += stats.series - Min(codes->nsids, stats.series);
+}
+
+/*
+ * Looks the conditions up for the scan that starts now, and finds the series it has to ask if an index tells; false
+ * if none does.
+ */
+bool
+ms_labelcodes_start(MsScanState *state)
+{
+	MsLabelCodes *codes = state->codes;
+
+	if (codes == NULL || state->shared != NULL)
+		return false;
+	MemoryContextReset(codes->cxt);
+	for (int i = 0; i < codes->nconditions; i++)
+	{
+		CodeCondition *cond = &codes->conditions[i];
+
+		cond->index = index_of(state, codes, i);
+		look_up(state, codes, cond);
+		if (cond->known && cond->is_range)
+			join_ranges(codes, i);
+	}
+	ResetExprContext(state->css.ss.ps.ps_ExprContext);
+	codes->next = 0;
+	if (!find_by_index(state, codes))
+		return false;
+	count_skipped(state, codes);
+	return true;
+}
+
+/* The same after that, by looking at all series; false if their codes would not tell. */
+bool
+ms_labelcodes_start_among_all(MsScanState *state)
+{
+	MsLabelCodes *codes = state->codes;
+	bool		any = false;
+
+	if (codes == NULL || state->shared != NULL)
+		return false;
+	for (int i = 0; i < codes->nconditions; i++)
+		any |= codes->conditions[i].known && !codes->conditions[i].is_range;
+	if (!any)
+		return false;
 	codes->sids = MemoryContextAllocHuge(codes->cxt, sizeof(uint32) * (Size) Max(state->limit, 1));
 	codes->nsids = 0;
 	for (uint32 from = 0; from < state->limit; from += SERIES_AT_ONCE)
@@ -296,30 +283,7 @@ find_among_all(MsScanState *state, MsLabelCodes *codes)
 			found[i] = from + i;
 		codes->nsids += pick(state, codes, found, n);
 	}
-}
-
-/* Finds the series that the scan that starts now has to ask; false: all. */
-bool
-ms_labelcodes_start(MsScanState *state)
-{
-	MsLabelCodes *codes = state->codes;
-
-	if (codes == NULL || state->shared != NULL)
-		return false;
-	MemoryContextReset(codes->cxt);
-	for (int i = 0; i < codes->nconditions; i++)
-		find_codes(state, &codes->conditions[i], codes->cxt);
-	ResetExprContext(state->css.ss.ps.ps_ExprContext);
-	codes->next = 0;
-	if (!find_by_index(state, codes))
-		find_among_all(state, codes);
-	if (state->analyze)
-	{
-		MsTableStats stats;
-
-		ms_table_stats(state->desc->table, &stats);
-		state->counters[MS_COUNT_SERIES_SKIPPED] += stats.series - Min(codes->nsids, stats.series);
-	}
+	count_skipped(state, codes);
 	return true;
 }
 

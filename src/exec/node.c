@@ -250,8 +250,10 @@ ms_scan_start(MsScanState *state)
 	state->limit = ms_cursor_series_limit(state->cursor);
 	state->next = 0;
 	state->claimed = state->shared != NULL ? 0 : state->limit;
-	state->indexed = ms_labelindex_start(state);
-	state->coded = !state->indexed && ms_labelcodes_start(state);
+	state->coded = ms_labelcodes_start(state);
+	state->indexed = !state->coded && ms_labelindex_start(state);
+	if (!state->coded && !state->indexed)
+		state->coded = ms_labelcodes_start_among_all(state);
 	state->done = false;
 	if (state->reader != NULL)
 		ms_rows_start(state);

@@ -34,7 +34,7 @@
 #include "exec/exec.h"
 #include "exec/scan.h"
 
-#define MAX_SORTED_SERIES	100000
+#define MAX_SORTED_SERIES	1000000
 
 static create_upper_paths_hook_type prev_create_upper_paths_hook = NULL;
 
@@ -78,12 +78,9 @@ orders_by_time(PlannerInfo *root, RelOptInfo *rel, AttrNumber time_att)
 void
 ms_add_sorted_paths(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
 {
-	Cost		slice;
-
 	if (!orders_by_time(root, rel, prel->time_att) || prel->stats.series > MAX_SORTED_SERIES ||
 		!bms_is_empty(rel->lateral_relids) || !conditions_allow_order(root, prel))
 		return;
-	slice = ms_slice_cost(rel, prel);
 	for (int descending = 0; descending <= 1; descending++)
 	{
 		List	   *pathkeys = time_pathkeys(root, rel, prel->time_att, descending);
@@ -94,9 +91,7 @@ ms_add_sorted_paths(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
 		cpath = ms_make_scan_path(root, rel, prel,
 								  descending ? MS_ORDER_TIME_DESC : MS_ORDER_TIME);
 		cpath->path.pathkeys = pathkeys;
-		cpath->path.startup_cost += slice;
-		cpath->path.total_cost += slice * Max(prel->stats.windows, 1) +
-			cpath->path.rows * (cpu_tuple_cost + 2.0 * cpu_operator_cost);
+		ms_sorted_cost(rel, prel, &cpath->path);
 		add_path(rel, (Path *) cpath);
 	}
 }

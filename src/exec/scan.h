@@ -14,6 +14,8 @@
  * batch.c		decodes a block column by column
  * series.c		goes from series to series
  * labelcodes.c	finds series by the codes of their labels
+ * labelterm.c	tells which codes meet a condition
+ * labelorder.c	sorts the values of a label
  * codeindex.c	remembers which series have a code
  * labelindex.c	finds series by a label, in scans that run many times
  * sorted.c		reads in the order of time
@@ -82,6 +84,10 @@ typedef enum MsScanOrder
 	MS_ORDER_LAST				/* only the newest */
 } MsScanOrder;
 
+/* About how many rows the first slice of a scan by time has, and a later one if it goes on for long. */
+#define MS_FIRST_ROWS	512
+#define MS_SLICE_ROWS	32768
+
 /*
  * What the planner needs to know of a relation, gathered once per relation and
  * query: it is kept in RelOptInfo.fdw_private, which serves foreign tables only.
@@ -113,7 +119,7 @@ extern bool ms_timerange_eval(List *bounds, ExprContext *econtext, int64 *lo, in
 
 /* cost.c */
 extern double ms_scan_pages(RelOptInfo *rel, const MsPlanRel *prel);
-extern Cost ms_slice_cost(RelOptInfo *rel, const MsPlanRel *prel);
+extern void ms_sorted_cost(RelOptInfo *rel, const MsPlanRel *prel, Path *path);
 extern void ms_scan_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *path);
 
 /* paths.c */
@@ -309,6 +315,7 @@ extern void ms_labelindex_reset(MsScanState *state);
 /* labelcodes.c */
 extern MsLabelCodes *ms_labelcodes_create(MsScanState *state, Index relid);
 extern bool ms_labelcodes_start(MsScanState *state);
+extern bool ms_labelcodes_start_among_all(MsScanState *state);
 extern bool ms_labelcodes_next(MsScanState *state, uint32 *sid);
 
 /* sorted.c */

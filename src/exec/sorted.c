@@ -6,20 +6,25 @@
  * A scan goes series by series, so its rows are not in the order of time.
  * Where a query wants that order, and mostly only its beginning (ORDER BY ts
  * DESC LIMIT 10), sorting all of them would be a waste.  This scan goes
- * through time in slices instead: it reads one slice of every series, sorts
- * what it got, hands it out, and goes on to the next slice if it is asked to.
- * The first slice is short; slices get longer while they bring few rows, and
+ * through time in slices instead: it reads one slice of every series that has
+ * rows there, sorts what it got, hands it out, and goes on to the next slice if
+ * it is asked to.
+ *
+ * It begins with a look at how far each series reaches (store/edges.c), and with
+ * a slice that some hundred of them reach into.  A slice of a single moment
+ * needs no sorting, so its rows are handed out before all series are read: of a
+ * hundred thousand that report at the same time, only those are read that the
+ * LIMIT has room for.  Later slices get longer while they bring few rows, and
  * shorter when they bring many, so that a LIMIT reads little and a full scan
  * does not take many more steps than there are windows.  A slice that outgrows
- * work_mem is given up for a shorter one.  What a slice without
- * rows tells of where the rows are is used to leap over the gap (the newest
- * window mostly ends in the future).  A single series has
- * that order by itself, and is gone through row by row.
+ * work_mem is given up for a shorter one.  What a slice without rows tells of
+ * where the rows are is used to leap over the gap.  A single series has that
+ * order by itself, and is gone through row by row.
  *
- * The labels of all series that fit are kept for the duration of the scan:
- * paths.c offers this scan only where they are not too many.
+ * The labels of a series are got when it brings its first row, and kept for the duration of the scan:
+ * orderpaths.c offers this scan only where they are not too many.
  *
- * Locks: as the cursor's.
+ * Locks: as the cursor's, and those of store/edges.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,17 +36,18 @@
 #include "utils/memutils.h"
 
 #include "exec/scan.h"
+#include "store/edges.h"
 
-#define FIRST_SLICES	64		/* the first slice is this part of a window */
+#define EDGE_BUCKETS	256
+#define SOME_ROWS		256		/* of one moment, handed out at once */
 #define FEW_ROWS		2048	/* with fewer, the next slice is longer */
-#define MANY_ROWS		65536	/* with more, it is shorter */
+#define MANY_ROWS		(2 * MS_SLICE_ROWS) /* with more, it is shorter */
 #define MIN_SLICE		USECS_PER_SEC
 
-/* The labels of a series, as a row template. */
 typedef struct SortedSeries
 {
 	uint32		sid;
-	Datum	   *values;
+	Datum	   *values;			/* a row with its labels; NULL: not got yet */
 	bool	   *isnull;
 	int64		bound;			/* no rows beyond it, seen from the last
 								 * slice; the slice's far edge if nothing is
@@ -59,6 +65,7 @@ struct MsSorted
 {
 	MemoryContext cxt;			/* holds all of this; child of the scan's */
 	bool		backward;
+	bool		all;			/* nothing was asked of series */
 	SortedSeries *series;
 	uint32		nseries;
 	uint32		series_cap;
@@ -69,8 +76,11 @@ struct MsSorted
 	int64		lo;
 	int64		hi;
 	int64		width;			/* of the next slice */
+	int64		usual_width;	/* that should bring neither few nor many rows */
 
 	/* The slice at hand. */
+	uint32		unread;			/* first series not read yet in a slice of a
+								 * single moment */
 	SortedRow  *rows;
 	uint32		nrows;
 	uint32		cap;
@@ -93,23 +103,36 @@ struct MsSorted
 #define ST_DEFINE
 #include "lib/sort_template.h"
 
-/* Keeps the labels of the series at hand. */
+/* Adds a series. */
 static void
-keep_series(MsScanState *state, MsSorted *sorted)
+add_series(MsSorted *sorted, uint32 sid)
 {
-	TupleDesc	tupdesc = state->css.ss.ss_ScanTupleSlot->tts_tupleDescriptor;
-	int			natts = tupdesc->natts;
 	SortedSeries *s;
 
 	if (sorted->nseries == sorted->series_cap)
 	{
 		sorted->series_cap *= 2;
 		sorted->series = repalloc_huge(sorted->series,
-									   sizeof(SortedSeries) * sorted->series_cap);
+									   sizeof(SortedSeries) * (Size) sorted->series_cap);
 	}
 	s = &sorted->series[sorted->nseries++];
-	s->sid = state->sid;
-	s->bound = sorted->backward ? PG_INT64_MAX : PG_INT64_MIN;
+	memset(s, 0, sizeof(*s));
+	s->sid = sid;
+}
+
+/* Gets the labels of a series, on which the cursor stands; false if it is gone. */
+static bool
+get_labels(MsScanState *state, MsSorted *sorted, SortedSeries *s)
+{
+	TupleDesc	tupdesc = state->css.ss.ss_ScanTupleSlot->tts_tupleDescriptor;
+	int			natts = tupdesc->natts;
+	MemoryContext old;
+
+	if (s->values != NULL)
+		return true;
+	if (!ms_scan_load_labels(state, s->sid))
+		return false;
+	old = MemoryContextSwitchTo(sorted->cxt);
 	s->values = palloc0(sizeof(Datum) * natts);
 	s->isnull = palloc(sizeof(bool) * natts);
 	memcpy(s->isnull, state->template_isnull, sizeof(bool) * natts);
@@ -120,22 +143,164 @@ keep_series(MsScanState *state, MsSorted *sorted)
 		if (!s->isnull[i])
 			s->values[i] = datumCopy(state->template_values[i], att->attbyval, att->attlen);
 	}
+	MemoryContextSwitchTo(old);
+	return true;
 }
 
 /* Begins with the only series; false if it is gone. */
 static bool
 start_stepping(MsScanState *state, MsSorted *sorted)
 {
-	SortedSeries *s = &sorted->series[0];
-	int			natts = state->css.ss.ss_ScanTupleSlot->tts_tupleDescriptor->natts;
-
-	state->sid = s->sid;
-	memcpy(state->template_values, s->values, sizeof(Datum) * natts);
-	memcpy(state->template_isnull, s->isnull, sizeof(bool) * natts);
+	state->sid = sorted->series[0].sid;
 	ms_cursor_set_range(state->cursor, state->lo, state->hi);
-	sorted->stepping = ms_cursor_seek(state->cursor, s->sid);
+	sorted->stepping = ms_cursor_seek(state->cursor, state->sid) &&
+		ms_scan_load_labels(state, state->sid);
 	ms_step_start(state, sorted->backward);
 	return sorted->stepping;
+}
+
+/* Lists the series that fit. */
+static void
+list_series(MsScanState *state, MsSorted *sorted)
+{
+	/*
+	 * where nothing is asked of labels, that need not be gone through one by
+	 * one
+	 */
+	if (state->safe_qual == NULL && !state->coded && !state->indexed)
+	{
+		sorted->series_cap = Max(state->limit, 1);
+		sorted->series = MemoryContextAllocHuge(sorted->cxt,
+												sizeof(SortedSeries) * (Size) sorted->series_cap);
+		for (uint32 sid = 0; sid < state->limit; sid++)
+			add_series(sorted, sid);
+		sorted->all = true;
+		return;
+	}
+	sorted->series_cap = 64;
+	sorted->series = palloc(sizeof(SortedSeries) * sorted->series_cap);
+	while (ms_scan_next_labels(state))
+		add_series(sorted, state->sid);
+}
+
+/* Finds out how far each series reaches, and leaves those that have rows at all. */
+static void
+find_bounds(MsScanState *state, MsSorted *sorted)
+{
+	uint32		n = sorted->nseries;
+	uint32	   *sids = MemoryContextAllocHuge(sorted->cxt, sizeof(uint32) * (Size) Max(n, 1));
+	int64	   *edges = MemoryContextAllocHuge(sorted->cxt, sizeof(int64) * (Size) Max(n, 1));
+
+	for (uint32 i = 0; i < n; i++)
+		sids[i] = sorted->series[i].sid;
+	ms_series_edges(state->desc->table, sorted->lo, sorted->hi, sorted->backward, sids, n, edges);
+	sorted->nseries = 0;
+	for (uint32 i = 0; i < n; i++)
+	{
+		if (edges[i] == (sorted->backward ? PG_INT64_MIN : PG_INT64_MAX))
+			continue;
+		sorted->series[sorted->nseries] = sorted->series[i];
+		sorted->series[sorted->nseries++].bound = edges[i];
+	}
+	pfree(sids);
+	pfree(edges);
+}
+
+/* Leaps over times in which no series has rows. */
+static void
+leap(MsSorted *sorted)
+{
+	int64		edge = sorted->backward ? PG_INT64_MIN : PG_INT64_MAX;
+
+	for (uint32 i = 0; i < sorted->nseries; i++)
+		edge = sorted->backward ? Max(edge, sorted->series[i].bound) :
+			Min(edge, sorted->series[i].bound);
+	if (sorted->nseries == 0)
+		sorted->hi = sorted->lo;
+	else if (sorted->backward)
+		sorted->hi = Min(sorted->hi, edge + 1);
+	else
+		sorted->lo = Max(sorted->lo, edge);
+}
+
+/* How far from the edge to the nearest series is a series' bound? */
+static inline uint64
+bound_distance(const MsSorted *sorted, uint32 i)
+{
+	return sorted->backward ? (uint64) sorted->hi - 1 - (uint64) sorted->series[i].bound :
+		(uint64) sorted->series[i].bound - (uint64) sorted->lo;
+}
+
+/*
+ * How wide a slice must be for some hundred series, or half of them, to reach into it: a
+ * histogram of their bounds, and again of its bucket that matters if that is
+ * too full.
+ */
+static int64
+first_width(const MsSorted *sorted)
+{
+	uint32		enough = Min(MS_FIRST_ROWS, (sorted->nseries + 1) / 2);
+	uint64		from = 0;
+	uint64		to = (uint64) sorted->hi - (uint64) sorted->lo;
+	uint32		before = 0;
+
+	for (;;)
+	{
+		uint32		counts[EDGE_BUCKETS] = {0};
+		uint64		step = (to - from) / EDGE_BUCKETS + 1;
+		int			k = 0;
+
+		for (uint32 i = 0; i < sorted->nseries; i++)
+		{
+			uint64		d = bound_distance(sorted, i);
+
+			if (d >= from && d < to)
+				counts[(d - from) / step]++;
+		}
+		while (k < EDGE_BUCKETS - 1 && before + counts[k] < enough && from + (k + 1) * step < to)
+			before += counts[k++];
+		from += k * step;
+		to = Min(to, from + step);
+		if (step == 1 || before + counts[k] <= 2 * enough)
+			return (int64) to;
+	}
+}
+
+/* What times are there to be read, and in what slices? */
+static void
+start_slices(MsScanState *state, MsSorted *sorted)
+{
+	MsTableStats stats;
+	double		share;
+
+	ms_table_stats(state->desc->table, &stats);
+	if (stats.windows == 0)
+	{
+		sorted->nseries = 0;
+		return;
+	}
+	sorted->lo = Max(state->lo, stats.tmin);
+	sorted->hi = Min(state->hi, stats.tmax);
+	if (sorted->lo >= sorted->hi)
+		return;
+	/* as if rows were spread evenly */
+	share = (double) FEW_ROWS / Max(stats.samples + stats.run_samples, 1);
+	sorted->usual_width = Max(MIN_SLICE, (int64) ((double) (stats.tmax - stats.tmin) * Min(share, 1.0)));
+	find_bounds(state, sorted);
+	if (sorted->all)
+		state->counters[MS_COUNT_SERIES_READ] += sorted->nseries;
+	leap(sorted);
+	if (sorted->lo >= sorted->hi)
+		return;
+	sorted->width = first_width(sorted);
+
+	/*
+	 * few series bring few rows; and those that reach beyond the range may
+	 * have none just within it
+	 */
+	if (sorted->nseries < MS_FIRST_ROWS ||
+		(sorted->backward ? sorted->hi == state->hi : sorted->lo == state->lo))
+		sorted->width = Max(sorted->width, sorted->usual_width);
 }
 
 /* Finds the series and the times to be read. */
@@ -144,33 +309,19 @@ ms_sorted_start(MsScanState *state)
 {
 	MemoryContext old = MemoryContextSwitchTo(state->scan_cxt);
 	MsSorted   *sorted = palloc0(sizeof(MsSorted));
-	MsTableStats stats;
 
 	sorted->cxt = AllocSetContextCreate(state->scan_cxt, "memseries sorted scan",
 										ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(sorted->cxt);
 	sorted->backward = state->order == MS_ORDER_TIME_DESC;
-	sorted->series_cap = 64;
-	sorted->series = palloc(sizeof(SortedSeries) * sorted->series_cap);
 	sorted->values = palloc0(sizeof(double *) * Max(state->ncolumns, 1));
 	sorted->nulls = palloc0(sizeof(bool *) * Max(state->ncolumns, 1));
-	ms_cursor_set_range(state->cursor, 0, 0);	/* only look which fit */
-	while (ms_scan_next_series(state))
-		keep_series(state, sorted);
+	list_series(state, sorted);
 	state->standing = false;
 	state->sorted = sorted;
+	if (sorted->nseries != 1 || !start_stepping(state, sorted))
+		start_slices(state, sorted);
 	MemoryContextSwitchTo(old);
-	if (sorted->nseries == 1 && start_stepping(state, sorted))
-		return;
-
-	ms_table_stats(state->desc->table, &stats);
-	sorted->lo = Max(state->lo, stats.tmin);
-	sorted->hi = Min(state->hi, stats.tmax);
-	if (stats.windows == 0)
-		sorted->hi = sorted->lo;
-	else
-		sorted->width = (stats.tmax - stats.tmin) / stats.windows / FIRST_SLICES;
-	sorted->width = Max(sorted->width, MIN_SLICE);
 }
 
 void
@@ -266,26 +417,9 @@ read_slice(MsScanState *state, MsSorted *sorted, uint32 i, int64 lo, int64 hi)
 			s->bound = part.chunk.tmax;
 		else if (part.plain && !sorted->backward && part.chunk.tmin >= hi)
 			s->bound = part.chunk.tmin;
-		else if (ms_cursor_part_rows(state->cursor, &rows))
+		else if (ms_cursor_part_rows(state->cursor, &rows) && get_labels(state, sorted, s))
 			add_rows(state, sorted, i, &rows);
 	}
-}
-
-/* Leaps over times in which no series has rows. */
-static void
-leap(MsSorted *sorted)
-{
-	int64		edge = sorted->backward ? PG_INT64_MIN : PG_INT64_MAX;
-
-	for (uint32 i = 0; i < sorted->nseries; i++)
-		edge = sorted->backward ? Max(edge, sorted->series[i].bound) :
-			Min(edge, sorted->series[i].bound);
-	if (sorted->nseries == 0)
-		sorted->hi = sorted->lo;
-	else if (sorted->backward)
-		sorted->hi = Min(sorted->hi, edge + 1);
-	else
-		sorted->lo = Max(sorted->lo, edge);
 }
 
 /* Do the rows of the slice take more memory than allowed? */
@@ -297,17 +431,30 @@ is_too_large(const MsScanState *state, const MsSorted *sorted)
 	return sorted->nrows > MANY_ROWS && sorted->nrows * row > work_mem * (Size) 1024;
 }
 
-/* Reads a slice of all series; false if it is too large, and could be shorter. */
+/*
+ * Reads a slice of all series; false if it is too large, and could be shorter.
+ * Of a slice of a single moment some rows will do: sorted->unread tells where to
+ * go on.
+ */
 static bool
 read_series(MsScanState *state, MsSorted *sorted, int64 lo, int64 hi)
 {
+	bool		moment = hi - lo == 1;
+	uint32		i = sorted->unread;
+
 	sorted->nrows = sorted->next = 0;
+	sorted->unread = 0;
 	ms_cursor_set_range(state->cursor, lo, hi);
-	for (uint32 i = 0; i < sorted->nseries; i++)
+	for (; i < sorted->nseries; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		read_slice(state, sorted, i, lo, hi);
-		if (hi - lo > 1 && is_too_large(state, sorted))
+		if (moment && sorted->nrows >= SOME_ROWS)
+		{
+			sorted->unread = i + 1;
+			break;
+		}
+		if (!moment && is_too_large(state, sorted))
 		{
 			/* what the series said of beyond the slice holds no more */
 			for (uint32 k = 0; k <= i; k++)
@@ -316,6 +463,29 @@ read_series(MsScanState *state, MsSorted *sorted, int64 lo, int64 hi)
 		}
 	}
 	return true;
+}
+
+static void
+sort_rows(MsSorted *sorted)
+{
+	if (sorted->nrows < 2)
+		return;
+	if (sorted->backward)
+		sort_descending(sorted->rows, sorted->nrows);
+	else
+		sort_ascending(sorted->rows, sorted->nrows);
+}
+
+/* Sets how wide the slice after one is that was read. */
+static void
+adapt_width(MsSorted *sorted)
+{
+	if (sorted->width < sorted->usual_width)
+		sorted->width = sorted->usual_width;
+	else if (sorted->nrows < FEW_ROWS)
+		sorted->width *= 2;
+	else if (sorted->nrows > MANY_ROWS)
+		sorted->width = Max(sorted->width / 2, Min(sorted->width, MIN_SLICE));
 }
 
 /* Reads and sorts the next slice; false if all times were read. */
@@ -335,14 +505,11 @@ next_slice(MsScanState *state, MsSorted *sorted)
 		if (read_series(state, sorted, lo, hi))
 			break;
 		sorted->width = Max(sorted->width / 8, 1);
+		sorted->usual_width = Min(sorted->usual_width, sorted->width);
 	}
-	if (sorted->nrows > 1)
-	{
-		if (sorted->backward)
-			sort_descending(sorted->rows, sorted->nrows);
-		else
-			sort_ascending(sorted->rows, sorted->nrows);
-	}
+	sort_rows(sorted);
+	if (sorted->unread > 0)
+		return true;
 
 	if (sorted->backward)
 		sorted->hi = lo;
@@ -350,10 +517,7 @@ next_slice(MsScanState *state, MsSorted *sorted)
 		sorted->lo = hi;
 	if (sorted->nrows == 0)
 		leap(sorted);
-	if (sorted->nrows < FEW_ROWS)
-		sorted->width *= 2;
-	else if (sorted->nrows > MANY_ROWS)
-		sorted->width = Max(sorted->width / 2, Min(sorted->width, MIN_SLICE));
+	adapt_width(sorted);
 	return true;
 }
 

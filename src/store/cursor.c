@@ -65,7 +65,7 @@ struct MsCursor
 
 	/* the series */
 	uint32		sid;
-	uint32		generation;
+	uint32		generation;		/* of the series; 0: there is none */
 	int64		resume;			/* windows that end above this are to come;
 								 * backward, those that start below it */
 	int			ahead;			/* backward: how many to copy at a time */
@@ -255,7 +255,9 @@ ms_cursor_labels(MsCursor *cursor, uint32 sid, const MsLabelValue **labels, int 
 	int			n;
 
 	ms_lock_shared(table->lock, MS_RANK_TABLE);
-	if (!ms_series_is_live(ms_store->arena, &table->series, sid))
+	if (!ms_series_is_live(ms_store->arena, &table->series, sid) ||
+		(sid == cursor->sid && cursor->generation != 0 &&
+		 ms_series_generation(ms_store->arena, &table->series, sid) != cursor->generation))
 	{
 		ms_unlock(table->lock);
 		return false;
@@ -532,6 +534,7 @@ ms_cursor_seek(MsCursor *cursor, uint32 sid)
 	bool		live;
 
 	cursor->sid = sid;
+	cursor->generation = 0;
 	cursor->resume = cursor->backward ? cursor->hi : cursor->lo;
 	cursor->ahead = 1;
 	cursor->exhausted = cursor->lo >= cursor->hi;

@@ -106,7 +106,10 @@ extern void ms_cursor_close(MsCursor *cursor);
 /* Series ids are below this, as of the call. */
 extern uint32 ms_cursor_series_limit(MsCursor *cursor);
 
-/* Copies the labels of series sid (borrowed until the next call); false if there is no such series. */
+/*
+ * Copies the labels of series sid (borrowed until the next call); false if there is no such series.  Of the series that the
+ * cursor stands on they are those of the rows it reads: false if it is gone, whichever has its id now.
+ */
 extern bool ms_cursor_labels(MsCursor *cursor, uint32 sid, const MsLabelValue **labels, int *nlabels);
 
 /* Stands on series sid; false if there is no such series. */
