@@ -186,6 +186,8 @@ extern bool ms_chunk_block_times(const MsChunk *c, const MsBlockInfo *b,
 extern bool ms_chunk_block_values(const MsChunk *c, const MsBlockInfo *b,
 								  int col, double *out, bool *nulls,
 								  bool *has_nulls, MsCodecWork *work);
+extern bool ms_chunk_block_value(const MsChunk *c, const MsBlockInfo *b,
+								 int col, int row, double *out, bool *isnull);
 extern bool ms_chunk_decode(const MsChunk *c, const bool *need,
 							MsRows *out, MsCodecWork *work);
 extern bool ms_chunk_validate(const uint8 *bytes, Size len,

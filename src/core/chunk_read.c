@@ -515,6 +515,30 @@ ms_chunk_block_values(const MsChunk *c, const MsBlockInfo *b, int col,
 }
 
 /*
+ * The value of one row, 0 to nrows - 1, of a column of a block, for a fraction of
+ * what decoding all of them takes; 0 if it is null.  A column that the chunk
+ * does not have is null throughout.  False only if it is malformed where it
+ * had to be looked at.
+ */
+bool
+ms_chunk_block_value(const MsChunk *c, const MsBlockInfo *b, int col, int row,
+					 double *out, bool *isnull)
+{
+	const uint8 *p;
+	Size		len;
+
+	if (col >= c->ncols)
+	{
+		*out = 0;
+		*isnull = true;
+		return true;
+	}
+	p = column_stream(c, b, col, &len);
+	return p != NULL && ms_value_decode_one(p, len, c->bytes + c->len, b->nrows,
+											row, out, isnull);
+}
+
+/*
  * Decode the needed columns of a block into the rows where it belongs.  Of
  * columns in which nulls were found already, found[] is set.  Goes through
  * the directory once, however many columns there are.

@@ -27,5 +27,7 @@ extern bool ms_int_decode(MsReader *r, const uint8 *limit, int n, uint64 *out);
 extern bool ms_int_decode_narrow(MsReader *r, const uint8 *limit, int n, int32 *out);
 extern bool ms_int_totals_narrow(MsReader *r, const uint8 *limit, int n, int32 *scratch,
 								 MsNarrowTotals *totals);
+extern bool ms_int_decode_one(MsReader *r, const uint8 *limit, int n, int i,
+							  uint64 *out);
 
 #endif							/* MS_INTCODEC_H */

@@ -187,6 +187,70 @@ ms_int_decode(MsReader *r, const uint8 *limit, int n, uint64 *out)
 	return true;
 }
 
+/* How many times residual j is in integer number i. */
+static inline uint64
+weight(int order, int i, int j)
+{
+	if (order == 0)
+		return j == i - 1;
+	if (order == 1)
+		return j < i;
+	return j < i - 1 ? (uint64) (i - 1 - j) : 0;
+}
+
+/* The low bits of all residuals in integer number i, above 0, added up. */
+static uint64
+add_low_bits(const Head *h, const uint8 *limit, int i)
+{
+	uint64		x[MS_INT_ROOM];
+	uint64		sum = 0;
+	int			skip;
+
+	switch (h->order)
+	{
+		case 0:
+			skip = (i - 1) / 8;
+			ms_unpack(h->packed + skip * h->width, limit,
+					  Min(8, h->count - skip * 8), h->width, x);
+			return x[(i - 1) % 8];
+		case 1:
+			return ms_unpack_sum(h->packed, limit, i, h->width);
+		default:
+			ms_unpack(h->packed, limit, i - 1, h->width, x);
+			for (int j = 0; j < i - 1; j++)
+				sum += x[j] * (uint64) (i - 1 - j);
+			return sum;
+	}
+}
+
+/*
+ * Decode number i alone of a block of n integers, which takes a fraction of the
+ * time.  Otherwise as ms_int_decode().
+ */
+bool
+ms_int_decode_one(MsReader *r, const uint8 *limit, int n, int i, uint64 *out)
+{
+	Head		h;
+	Patches		patches;
+	uint64		bases;
+
+	*out = 0;
+	if (n == 1)
+		return true;
+	if (!read_head(r, n, &h))
+		return false;
+	if (h.patched && !read_patches(r, limit, h.count, h.width, &patches))
+		return false;
+	if (i == 0)
+		return true;
+
+	bases = h.order == 0 ? 1 : h.order == 1 ? (uint64) i : (uint64) i * (i - 1) / 2;
+	*out = (uint64) i * h.delta + bases * h.base + add_low_bits(&h, limit, i);
+	for (int k = 0; h.patched && k < patches.n; k++)
+		*out += weight(h.order, i, patches.at[k]) * high_bits(&patches, k, h.width);
+	return true;
+}
+
 /* Is the integer below the limit, and above its negative? */
 static inline bool
 is_below(uint64 x, int64 limit)

@@ -15,6 +15,9 @@
  *	varint		rows
  *	varint		blocks
  *	varint		columns
+ *	varint		bytes of the last row's values; 0: left out
+ *	varint		each: 0, NULL; 1, eight bytes follow; else an integer, as zigzag,
+ *				plus 2
  *	for each column
  *	byte		flags, below
  *	varint		if TOTALS_NULLS: rows that are null
@@ -27,7 +30,8 @@
  *
  * A chunk has none if it has but one block, if they would make it larger by
  * more than one part in 32, or if some sum is infinite, which may be because it
- * overflowed, and would not in another order.
+ * overflowed, and would not in another order.  The last row is left out if
+ * they would be too large with it.
  *
  *-------------------------------------------------------------------------
  */
@@ -123,6 +127,57 @@ put_column(uint8 *p, const MsSummary *s, int nrows)
 	return p;
 }
 
+/* Writes all columns to dst; returns their end, or NULL if they do not fit below `end` or have no totals. */
+static uint8 *
+put_columns(uint8 *dst, const uint8 *end, const MsChunk *c)
+{
+	for (int col = 0; col < c->ncols; col++)
+	{
+		uint8		column[COLUMN_MAX];
+		MsSummary	s;
+		Size		size;
+
+		if (!sum_up(c, col, &s))
+			return NULL;
+		size = put_column(column, &s, c->nrows) - column;
+		if (size > (Size) (end - dst))
+			return NULL;
+		memcpy(dst, column, size);
+		dst += size;
+	}
+	return dst;
+}
+
+/* Writes the last row's values to dst, which has room for `room` bytes; returns how many they are, or 0. */
+static Size
+put_last(uint8 *dst, Size room, const MsChunk *c)
+{
+	uint8	   *p = dst;
+	MsBlockInfo b;
+
+	if (!ms_chunk_block(c, c->nblocks - 1, &b))
+		return 0;
+	for (int col = 0; col < c->ncols; col++)
+	{
+		double		v;
+		bool		isnull;
+
+		if ((Size) (p - dst) + MS_VARINT_MAX > room ||
+			!ms_chunk_block_value(c, &b, col, b.nrows - 1, &v, &isnull))
+			return 0;
+		if (isnull)
+			*p++ = 0;
+		else if (is_integer(v))
+			p = ms_put_varint(p, ms_zigzag((uint64) (int64) v) + 2);
+		else
+		{
+			*p++ = 1;
+			p = put_double(p, v);
+		}
+	}
+	return (Size) (p - dst);
+}
+
 /*
  * Writes the totals of a chunk to dst, which has room for MS_TOTALS_MAX bytes.
  * Returns how many bytes they take; 0 if it has none, or is malformed.
@@ -131,8 +186,12 @@ Size
 ms_totals_encode(const uint8 *chunk, Size len, uint8 *dst)
 {
 	MsChunk		c;
+	uint8		columns[MS_TOTALS_MAX];
+	uint8		last[MS_TOTALS_MAX];
 	uint8	   *p = dst;
 	Size		room = Min(MS_TOTALS_MAX, len / LEAST_PARTS);
+	const uint8 *end;
+	Size		size;
 
 	if (room < COLUMN_MAX || !ms_chunk_open(&c, chunk, len) || c.nblocks < 2)
 		return 0;
@@ -141,21 +200,16 @@ ms_totals_encode(const uint8 *chunk, Size len, uint8 *dst)
 	p = ms_put_varint(p + 16, (uint64) c.nrows);
 	p = ms_put_varint(p, (uint64) c.nblocks);
 	p = ms_put_varint(p, (uint64) c.ncols);
-	for (int col = 0; col < c.ncols; col++)
-	{
-		uint8		column[COLUMN_MAX];
-		MsSummary	s;
-		Size		size;
+	room -= (Size) (p - dst) + 2;
 
-		if (!sum_up(&c, col, &s))
-			return 0;
-		size = put_column(column, &s, c.nrows) - column;
-		if ((Size) (p - dst) + size > room)
-			return 0;
-		memcpy(p, column, size);
-		p += size;
-	}
-	return (Size) (p - dst);
+	end = put_columns(columns, columns + room, &c);
+	if (end == NULL)
+		return 0;
+	size = put_last(last, room - (end - columns), &c);
+	p = ms_put_varint(p, size);
+	memcpy(p, last, size);
+	memcpy(p + size, columns, end - columns);
+	return (Size) (p + size + (end - columns) - dst);
 }
 
 /* Reads the beginning; false if malformed.  The bytes are borrowed. */
@@ -168,9 +222,35 @@ ms_totals_open(MsTotals *t, const uint8 *p, Size len)
 	t->nrows = (int) ms_get_varint(&t->r);
 	t->nblocks = (int) ms_get_varint(&t->r);
 	t->ncols = (int) ms_get_varint(&t->r);
+	t->last_len = (Size) ms_get_varint(&t->r);
+	t->last = ms_get_bytes(&t->r, t->last_len);
 	t->columns = t->r.p;
 	t->next = 0;
 	return !t->r.bad;
+}
+
+/*
+ * The last row's values, if t->last_len is not 0: of the first n columns, n being
+ * at most ncols, those of `need` (NULL: all), the others untouched.  False if
+ * malformed.
+ */
+bool
+ms_totals_last(const MsTotals *t, const bool *need, int n, double *values, bool *nulls)
+{
+	MsReader	r;
+
+	ms_reader_init(&r, t->last, t->last + t->last_len);
+	for (int col = 0; col < n; col++)
+	{
+		uint64		x = ms_get_varint(&r);
+		uint64		bits = x == 1 ? ms_get_fixed64(&r) : 0;
+
+		if (need != NULL && !need[col])
+			continue;
+		nulls[col] = x == 0;
+		values[col] = x < 2 ? ms_bits_double(bits) : (double) (int64) ms_unzigzag(x - 2);
+	}
+	return !r.bad;
 }
 
 static void

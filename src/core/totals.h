@@ -21,6 +21,8 @@ typedef struct MsTotals
 	int			nblocks;
 	int			ncols;
 
+	const uint8 *last;			/* of the last row, borrowed */
+	Size		last_len;		/* 0: it was left out */
 	const uint8 *columns;		/* borrowed */
 	MsReader	r;				/* at column `next` */
 	int			next;
@@ -28,6 +30,8 @@ typedef struct MsTotals
 
 extern Size ms_totals_encode(const uint8 *chunk, Size len, uint8 *dst);
 extern bool ms_totals_open(MsTotals *t, const uint8 *p, Size len);
+extern bool ms_totals_last(const MsTotals *t, const bool *need, int n,
+						   double *values, bool *nulls);
 extern bool ms_totals_column(MsTotals *t, int col, MsSummary *s);
 
 #endif							/* MS_TOTALS_H */

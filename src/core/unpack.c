@@ -209,6 +209,41 @@ integer_totals_avx2(const uint64 *q, int n, int64 *min, int64 *max, uint64 *sum)
 	return i;
 }
 
+#define SUM_WIDTH	14
+
+/*
+ * As ms_unpack_sum(), of most of n numbers of at most SUM_WIDTH bits; returns how
+ * many these are, whole groups of eight.
+ */
+__attribute__((target("avx2")))
+static int
+unpack_sum_avx2(const uint8 *p, const uint8 *limit, int n, int width, uint64 *sum)
+{
+	const uint64 mask = ms_low_bits(width);
+	const uint64 w = (uint64) width;
+	const uint64 half = 4 * w & 7;	/* where in its byte the fifth begins */
+	const		Four masks = {mask, mask, mask, mask};
+	const		Four shift = {0, w, 2 * w, 3 * w};
+	const		Four shift2 = {half, half + w, half + 2 * w, half + 3 * w};
+	Four		total = {0};
+	Four		total2 = {0};
+	int			i;
+
+	for (i = 0; i + 8 <= n && limit - p >= width + 9; i += 8, p += width)
+	{
+		uint64		x = ms_load64(p);
+		uint64		x2 = ms_load64(p + width / 2);
+		Four		all = {x, x, x, x};
+		Four		all2 = {x2, x2, x2, x2};
+
+		total += (all >> shift) & masks;
+		total2 += (all2 >> shift2) & masks;
+	}
+	total += total2;
+	*sum += total[0] + total[1] + total[2] + total[3];
+	return i;
+}
+
 static inline bool
 has_avx2(void)
 {
@@ -225,6 +260,8 @@ has_avx2(void)
 
 #define exact_doubles_avx2(q, n, first, out)	0
 #define integer_totals_avx2(q, n, min, max, sum)	0
+#define SUM_WIDTH	0
+#define unpack_sum_avx2(p, limit, n, width, sum)	0
 
 #endif							/* USE_AVX2_UNPACKERS */
 
@@ -274,6 +311,24 @@ ms_unpack(const uint8 *p, const uint8 *limit, int n, int width, uint64 *out)
 	memset(copy, 0, sizeof(copy));
 	memcpy(copy, p + done, avail);
 	unpack(copy, (groups - direct) * 8, out + direct * 8);
+}
+
+/*
+ * The sum of n such numbers, at most MS_INT_MAX, modulo 2^64.
+ */
+uint64
+ms_unpack_sum(const uint8 *p, const uint8 *limit, int n, int width)
+{
+	uint64		x[MS_INT_ROOM];
+	uint64		sum = 0;
+	int			done = 0;
+
+	if (width <= SUM_WIDTH && has_avx2())
+		done = unpack_sum_avx2(p, limit, n, width, &sum);
+	ms_unpack(p + done / 8 * width, limit, n - done, width, x);
+	for (int i = 0; i < n - done; i++)
+		sum += x[i];
+	return sum;
 }
 
 typedef uint64 TwoIntegers __attribute__((vector_size(16)));

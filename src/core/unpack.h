@@ -12,6 +12,8 @@
 
 extern void ms_unpack(const uint8 *p, const uint8 *limit, int n, int width,
 					  uint64 *out);
+extern uint64 ms_unpack_sum(const uint8 *p, const uint8 *limit, int n,
+							int width);
 extern void ms_exact_doubles(const uint64 *q, int n, uint64 first,
 							 double *out);
 extern void ms_exact_quotients(const uint64 *q, int n, uint64 first,

@@ -41,6 +41,8 @@ extern int	ms_value_encode(const double *v, const bool *nulls, int n,
 extern bool ms_value_decode(const uint8 *p, Size len, const uint8 *limit,
 							int n, double *out, bool *nulls, bool *has_nulls,
 							MsValueScratch *scratch);
+extern bool ms_value_decode_one(const uint8 *p, Size len, const uint8 *limit,
+								int n, int row, double *out, bool *isnull);
 extern bool ms_value_summary(const uint8 *p, Size len, const uint8 *limit,
 							 int n, MsSummary *s, MsValueScratch *scratch);
 extern bool ms_value_totals(const uint8 *p, Size len, const uint8 *limit,

@@ -261,6 +261,7 @@ start_agg(MsAggState *state)
 	ms_keys_reset(&state->time_keys);
 	ms_buckets_reset(state);
 	ms_cursor_set_backward(scan->cursor, state->reach == MS_REACH_LAST);
+	ms_cursor_set_last(scan->cursor, state->reach == MS_REACH_LAST && ms_enable_summaries);
 	ms_cursor_set_lazy(scan->cursor, true);
 	ms_cursor_set_totals(scan->cursor, takes_totals(state) ? totals_do : NULL, state);
 	ms_cursor_count_skipped(scan->cursor, scan->analyze && state->mode != MS_MODE_TIMES);

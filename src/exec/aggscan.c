@@ -170,6 +170,7 @@ add_block(MsAggState *state, const MsChunk *chunk, const MsBlockInfo *block,
 			state->more_follows = state->where.n == 0 && next != NULL &&
 				in_range(state, next) && in_one_bucket(interval, next);
 			group = group_at(state, interval, block->tmin);
+			batch->one_group = true;
 			for (int i = 0; i < state->naccs; i++)
 				ms_acc_block(state, &state->accs[i], group, batch);
 			if (batch->decoded)
@@ -337,6 +338,7 @@ add_block_edge(MsAggState *state, const MsChunk *chunk, const MsBlockInfo *block
 		batch->time_room[row] = row == 0 ? block->tmin : block->tmax;
 		batch->times = batch->time_room;
 	}
+	batch->one_group = true;
 	add_one_row(state, batch, row, batch->times[row]);
 	if (batch->decoded)
 		stats->blocks_read++;

@@ -338,11 +338,9 @@ set_edge(MsAggState *state, MsAcc *acc, MsEdge *edge, MsBatch *batch, int row, i
 {
 	if (edge->n > 0 && (acc->last ? time <= edge->time : time >= edge->time))
 		return;
-	ms_batch_load(&state->scan, batch, acc->column);
+	ms_batch_value(&state->scan, batch, acc->column, row, &edge->value, &edge->isnull);
 	edge->n = 1;
 	edge->time = time;
-	edge->value = acc->column->values[row];
-	edge->isnull = acc->column->nulls != NULL && acc->column->nulls[row];
 }
 
 static void

@@ -36,6 +36,7 @@ ms_batch_begin(MsScanState *state, MsBatch *batch, int n)
 	batch->rows = NULL;
 	batch->row = 0;
 	batch->decoded = false;
+	batch->one_group = false;
 	for (int i = 0; i < state->ncolumns; i++)
 		state->columns[i].loaded = state->columns[i].summarized = false;
 }
@@ -99,6 +100,23 @@ ms_batch_load(MsScanState *state, MsBatch *batch, MsScanColumn *column)
 		ms_cursor_damaged(state->cursor);
 	column->values = column->value_room;
 	column->nulls = has_nulls ? column->null_room : NULL;
+}
+
+/* What one row has in a column, of whose other rows none may be needed. */
+void
+ms_batch_value(MsScanState *state, MsBatch *batch, MsScanColumn *column, int row,
+			   double *value, bool *isnull)
+{
+	if (!batch->one_group || column->loaded || column->ordinal >= batch->chunk->ncols)
+	{
+		ms_batch_load(state, batch, column);
+		*value = column->values[row];
+		*isnull = column->nulls != NULL && column->nulls[row];
+		return;
+	}
+	batch->decoded = true;
+	if (!ms_chunk_block_value(batch->chunk, batch->block, column->ordinal, row, value, isnull))
+		ms_cursor_damaged(state->cursor);
 }
 
 /* Makes a column's summary that of the batch; false if there is none, or it shall not be used. */

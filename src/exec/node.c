@@ -246,6 +246,7 @@ ms_scan_start(MsScanState *state)
 		ms_cursor_count_skipped(state->cursor, state->analyze && state->order == MS_ORDER_SERIES);
 		ms_cursor_set_backward(state->cursor, state->order == MS_ORDER_LAST ||
 							   state->order == MS_ORDER_TIME_DESC);
+		ms_cursor_set_last(state->cursor, state->order == MS_ORDER_LAST && ms_enable_summaries);
 	}
 	state->limit = ms_cursor_series_limit(state->cursor);
 	state->next = 0;

@@ -202,6 +202,7 @@ typedef struct MsBatch
 	const MsRows *rows;			/* of decoded rows */
 	int			row;			/* the first of them */
 	bool		decoded;		/* some column was */
+	bool		one_group;		/* so that of a column one row may be enough */
 	int64		time_room[MS_BLOCK_ROWS];
 } MsBatch;
 
@@ -296,6 +297,8 @@ extern bool ms_rows_next(MsScanState *state, TupleTableSlot *slot);
 extern void ms_batch_begin(MsScanState *state, MsBatch *batch, int n);
 extern const int64 *ms_batch_times(MsScanState *state, MsBatch *batch);
 extern void ms_batch_load(MsScanState *state, MsBatch *batch, MsScanColumn *column);
+extern void ms_batch_value(MsScanState *state, MsBatch *batch, MsScanColumn *column, int row,
+						   double *value, bool *isnull);
 extern bool ms_batch_summary(MsScanState *state, MsBatch *batch, MsScanColumn *column);
 extern bool ms_batch_totals(MsScanState *state, MsBatch *batch, MsScanColumn *column);
 extern void ms_batch_fill_row(MsScanState *state, MsBatch *batch, int row);

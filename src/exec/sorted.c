@@ -35,6 +35,7 @@
 #include "utils/datum.h"
 #include "utils/memutils.h"
 
+#include "exec/exec.h"
 #include "exec/scan.h"
 #include "store/edges.h"
 
@@ -153,6 +154,7 @@ start_stepping(MsScanState *state, MsSorted *sorted)
 {
 	state->sid = sorted->series[0].sid;
 	ms_cursor_set_range(state->cursor, state->lo, state->hi);
+	ms_cursor_set_last(state->cursor, sorted->backward && ms_enable_summaries);
 	sorted->stepping = ms_cursor_seek(state->cursor, state->sid) &&
 		ms_scan_load_labels(state, state->sid);
 	ms_step_start(state, sorted->backward);
@@ -273,6 +275,7 @@ start_slices(MsScanState *state, MsSorted *sorted)
 	MsTableStats stats;
 	double		share;
 
+	ms_cursor_set_last(state->cursor, false);
 	ms_table_stats(state->desc->table, &stats);
 	if (stats.windows == 0)
 	{

@@ -8,6 +8,11 @@
  * decodes no block that it does not come to.  Where pieces have to be merged
  * with the chunk, the window is decoded whole.
  *
+ * Most want one row and no more.  So the first one is found alone: in the
+ * totals of a chunk, if it is the last and they know it (for which the cursor was
+ * told to look), else in its block without decoding the others.  If more are
+ * asked for, the chunk or the block is read again, up to that row.
+ *
  * Locks: as the cursor's.
  *
  *-------------------------------------------------------------------------
@@ -27,6 +32,10 @@ struct MsStepper
 
 	/* Where we are. */
 	bool		backward;
+	bool		begun;			/* the first row was found */
+	bool		alone;			/* it is at hand, without its neighbours */
+	int64		lo;				/* times to be read: [lo, hi) */
+	int64		hi;
 	bool		in_part;		/* blocks of a plain part are to come */
 	MsPart		part;
 	int			block;			/* of those: how many were visited */
@@ -67,6 +76,18 @@ fill_missing(MsScanState *state, MsStepper *step, int ordinal, int n)
 	step->have_nulls[ordinal] = isnull ? step->nulls[ordinal] : NULL;
 }
 
+/* Makes the first n decoded rows those at hand. */
+static void
+show_rows(MsScanState *state, MsStepper *step, int n)
+{
+	state->rows.nrows = n;
+	state->rows.ncols = state->desc->nvalues;
+	state->rows.times = step->times;
+	state->rows.values = step->values;
+	state->rows.nulls = step->have_nulls;
+	ms_cursor_stats(state->cursor)->blocks_read++;
+}
+
 /* Decodes a block into state->rows. */
 static void
 read_block(MsScanState *state, MsStepper *step, const MsPart *part, const MsBlockInfo *block)
@@ -91,55 +112,119 @@ read_block(MsScanState *state, MsStepper *step, const MsPart *part, const MsBloc
 			ms_cursor_damaged(state->cursor);
 		step->have_nulls[i] = any ? step->nulls[i] : NULL;
 	}
-	state->rows.nrows = block->nrows;
-	state->rows.ncols = state->desc->nvalues;
-	state->rows.times = step->times;
-	state->rows.values = step->values;
-	state->rows.nulls = step->have_nulls;
-	ms_cursor_stats(state->cursor)->blocks_read++;
+	show_rows(state, step, block->nrows);
+}
+
+/* Decodes the row of a block that comes first, if it is in the range. */
+static bool
+read_edge(MsScanState *state, MsStepper *step, const MsPart *part, const MsBlockInfo *block)
+{
+	int			row = step->backward ? block->nrows - 1 : 0;
+
+	step->times[0] = step->backward ? block->tmax : block->tmin;
+	if (step->times[0] < step->lo || step->times[0] >= step->hi)
+		return false;
+	for (int i = 0; i < state->desc->nvalues; i++)
+	{
+		if (!state->need[i])
+			continue;
+		step->have_nulls[i] = step->nulls[i];
+		if (i >= part->chunk.ncols)
+			fill_missing(state, step, i, 1);
+		else if (!ms_chunk_block_value(&part->chunk, block, i, row, step->values[i],
+									   step->nulls[i]))
+			ms_cursor_damaged(state->cursor);
+	}
+	show_rows(state, step, 1);
+	return true;
+}
+
+/* The next rows of a plain part; false at its end. */
+static bool
+next_block(MsScanState *state, MsStepper *step)
+{
+	const MsPart *part = &step->part;
+
+	for (; step->block < part->chunk.nblocks; step->block++)
+	{
+		int			i = step->block;
+		MsBlockInfo block;
+
+		if (!ms_chunk_block(&part->chunk, step->backward ? part->chunk.nblocks - 1 - i : i,
+							&block))
+			ms_cursor_damaged(state->cursor);
+		if (block.tmax < step->lo || block.tmin >= step->hi)
+			continue;
+		step->alone = !step->begun && read_edge(state, step, part, &block);
+		if (!step->alone)
+		{
+			read_block(state, step, part, &block);
+			step->block++;
+		}
+		return true;
+	}
+	return false;
+}
+
+/* Takes the row at hand off the range, and its block off the count, for it is read again. */
+static void
+leave_row(MsScanState *state, MsStepper *step)
+{
+	if (step->backward)
+		step->hi = state->rows.times[0];
+	else
+		step->lo = state->rows.times[0] + 1;
+	if (!step->part.last)
+		ms_cursor_stats(state->cursor)->blocks_read--;
+	step->alone = false;
 }
 
 /* Gets the next rows in state->rows; false at the end of the series. */
 static bool
 next_rows(MsScanState *state, MsStepper *step)
 {
+	MsPart	   *part = &step->part;
+	bool		again = step->alone && part->last;
+
+	if (step->alone)
+		leave_row(state, step);
 	step->row = 0;
 	for (;;)
 	{
-		MsPart	   *part = &step->part;
-
-		while (step->in_part && step->block < part->chunk.nblocks)
-		{
-			int			i = step->block++;
-			MsBlockInfo block;
-
-			if (!ms_chunk_block(&part->chunk,
-								step->backward ? part->chunk.nblocks - 1 - i : i, &block))
-				ms_cursor_damaged(state->cursor);
-			if (block.tmax < state->lo || block.tmin >= state->hi)
-				continue;
-			read_block(state, step, part, &block);
-			return true;
-		}
-
-		if (!ms_cursor_next_part(state->cursor, part))
+		if (step->in_part && next_block(state, step))
+			break;
+		step->in_part = false;
+		state->rows.nrows = 0;
+		if (again ? !ms_cursor_part_again(state->cursor, part) :
+			!ms_cursor_next_part(state->cursor, part))
 			return false;
+		again = false;
 		step->in_part = part->plain;
 		step->block = 0;
-		if (part->plain)
-			ms_cursor_stats(state->cursor)->chunks_read++;
-		else if (ms_cursor_part_rows(state->cursor, &state->rows))
-			return true;
+		if (!part->plain && ms_cursor_part_rows(state->cursor, &state->rows))
+		{
+			step->alone = part->last;
+			break;
+		}
 	}
+	step->begun = true;
+	return true;
 }
 
-/* Begins with the series on which the cursor stands, which reads in the same direction. */
+/*
+ * Begins with the series on which the cursor stands, which reads in the same
+ * direction, and backward may give last rows alone.
+ */
 void
 ms_step_start(MsScanState *state, bool backward)
 {
 	if (state->step == NULL)
 		state->step = create_buffers(state);
 	state->step->backward = backward;
+	state->step->begun = false;
+	state->step->alone = false;
+	state->step->lo = state->lo;
+	state->step->hi = state->hi;
 	state->step->in_part = false;
 	state->step->row = 0;
 	state->rows.nrows = 0;
@@ -158,10 +243,11 @@ ms_step_next(MsScanState *state)
 			int			i = step->row++;
 			int			row = step->backward ? state->rows.nrows - 1 - i : i;
 
-			if (state->rows.times[row] >= state->lo && state->rows.times[row] < state->hi)
+			if (state->rows.times[row] >= step->lo && state->rows.times[row] < step->hi)
 			{
 				state->row = row;
-				ms_cursor_stats(state->cursor)->samples_read++;
+				if (step->part.plain)
+					ms_cursor_stats(state->cursor)->samples_read++;
 				return true;
 			}
 		}

@@ -59,6 +59,8 @@ struct MsCursor
 	bool		lazy;			/* leave it to the reader to walk over blocks */
 	MsTotalsDo	totals_do;		/* NULL: no */
 	void	   *totals_arg;
+	bool		last;			/* of chunks only the last row... */
+	bool		whole;			/* ...but of this series all */
 	int			nvalues;
 	bool	   *need;			/* [nvalues] */
 	MsMissing  *missing;		/* [nvalues] */
@@ -192,6 +194,12 @@ ms_cursor_set_totals(MsCursor *cursor, MsTotalsDo totals_do, void *arg)
 }
 
 void
+ms_cursor_set_last(MsCursor *cursor, bool last)
+{
+	cursor->last = last;
+}
+
+void
 ms_cursor_set_lazy(MsCursor *cursor, bool lazy)
 {
 	cursor->lazy = lazy;
@@ -322,6 +330,18 @@ copy_piece(MsCursor *cursor, const MsPiece *piece, const MsRun *run)
 	copy->data = (const uint8 *) at;
 }
 
+/* Will these totals do instead of their chunk? */
+static bool
+totals_do(const MsCursor *cursor, const MsTotals *totals)
+{
+	if (totals->ncols != cursor->nvalues || totals->tmax >= cursor->hi)
+		return false;
+	if (cursor->last)
+		return !cursor->whole && totals->last_len > 0 && totals->tmax >= cursor->lo;
+	return totals->tmin >= cursor->lo &&
+		cursor->totals_do(cursor->totals_arg, totals->tmin, totals->tmax);
+}
+
 /* If the totals of an entry's chunk will do, copies them instead of it.  Caller holds table->lock. */
 static bool
 copy_totals(MsCursor *cursor, const MsEntry *entry, Fragment *fragment)
@@ -330,11 +350,9 @@ copy_totals(MsCursor *cursor, const MsEntry *entry, Fragment *fragment)
 	Size		len = stored->totals * MS_TOTALS_UNIT;
 	MsTotals	totals;
 
-	if (cursor->totals_do == NULL || len == 0 || entry->pieces != 0 ||
+	if ((cursor->totals_do == NULL && !cursor->last) || len == 0 || entry->pieces != 0 ||
 		!ms_totals_open(&totals, stored->data + stored->len, len) ||
-		totals.ncols != cursor->nvalues ||
-		totals.tmin < cursor->lo || totals.tmax >= cursor->hi ||
-		!cursor->totals_do(cursor->totals_arg, totals.tmin, totals.tmax))
+		!totals_do(cursor, &totals))
 		return false;
 	fragment->chunk_at = reserve_bytes(cursor, len);
 	fragment->chunk_len = len;
@@ -537,6 +555,7 @@ ms_cursor_seek(MsCursor *cursor, uint32 sid)
 	cursor->generation = 0;
 	cursor->resume = cursor->backward ? cursor->hi : cursor->lo;
 	cursor->ahead = 1;
+	cursor->whole = false;
 	cursor->exhausted = cursor->lo >= cursor->hi;
 	cursor->nfragments = cursor->next_fragment = 0;
 
@@ -599,6 +618,16 @@ decode_fragment(MsCursor *cursor, const Fragment *fragment)
 
 	ms_rowbuf_reset(&cursor->base);
 	ms_rowbuf_reset(&cursor->late);
+	if (fragment->total)
+	{
+		MsTotals	totals;
+
+		if (!ms_totals_open(&totals, (const uint8 *) cursor->bytes + fragment->chunk_at,
+							fragment->chunk_len) ||
+			!ms_rowbuf_add_last(&cursor->base, &totals))
+			ms_cursor_damaged(cursor);
+		return;
+	}
 	for (int i = 0; i < fragment->npieces; i++)
 		pieces[i].data = (const uint8 *) cursor->bytes + (Size) pieces[i].data;
 	if (fragment->chunk_len > 0)
@@ -649,15 +678,16 @@ ms_cursor_next_part(MsCursor *cursor, MsPart *part)
 		return false;
 	part->start = fragment->start;
 	part->end = fragment->end;
-	part->plain = fragment->npieces == 0;
-	part->total = fragment->total;
+	part->last = fragment->total && cursor->last;
+	part->total = fragment->total && !cursor->last;
+	part->plain = fragment->npieces == 0 && !part->last;
+	cursor->stats.chunks_summarized += fragment->total;
 	if (part->total)
 	{
 		const uint8 *bytes = (const uint8 *) cursor->bytes + fragment->chunk_at;
 
 		if (!ms_totals_open(&part->totals, bytes, fragment->chunk_len))
 			ms_cursor_damaged(cursor);
-		cursor->stats.chunks_summarized++;
 	}
 	else if (part->plain)
 	{
@@ -668,6 +698,20 @@ ms_cursor_next_part(MsCursor *cursor, MsPart *part)
 			ms_cursor_damaged(cursor);
 	}
 	return true;
+}
+
+/* See cursor.h. */
+bool
+ms_cursor_part_again(MsCursor *cursor, MsPart *part)
+{
+	cursor->stats.chunks_read--;
+	cursor->stats.chunks_summarized -= part->last;
+	cursor->whole = true;
+	cursor->resume = cursor->backward ? part->end : part->start;
+	cursor->ahead = 1;
+	cursor->exhausted = false;
+	cursor->nfragments = cursor->next_fragment = 0;
+	return ms_cursor_next_part(cursor, part);
 }
 
 /* See cursor.h. */

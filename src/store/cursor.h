@@ -68,6 +68,7 @@ typedef struct MsPart
 	int64		end;
 	bool		plain;
 	bool		total;			/* instead of the chunk there are its totals */
+	bool		last;			/* instead of its rows there is the last one */
 	MsChunk		chunk;			/* if plain; borrowed bytes, valid until the
 								 * next call of next_part, next, seek or
 								 * set_range */
@@ -101,6 +102,12 @@ extern void ms_cursor_set_backward(MsCursor *cursor, bool backward);
  * if they have any and these know all columns.  NULL: no.
  */
 extern void ms_cursor_set_totals(MsCursor *cursor, MsTotalsDo totals_do, void *arg);
+
+/*
+ * From the next seek on: of a chunk whose last row is in the range and known from its totals,
+ * that row alone.  Such a part is not plain; ms_cursor_part_rows gives the row.
+ */
+extern void ms_cursor_set_last(MsCursor *cursor, bool last);
 extern void ms_cursor_close(MsCursor *cursor);
 
 /* Series ids are below this, as of the call. */
@@ -127,6 +134,9 @@ extern void ms_cursor_set_lazy(MsCursor *cursor, bool lazy);
 
 /* The next window that has anything of the series, whether within the range or not; false at the end. */
 extern bool ms_cursor_next_part(MsCursor *cursor, MsPart *part);
+
+/* The same part again, or what is there of it, now with all its rows; false if there are no more parts. */
+extern bool ms_cursor_part_again(MsCursor *cursor, MsPart *part);
 
 /*
  * The rows of the part at hand that are in the range, as ms_cursor_next gives

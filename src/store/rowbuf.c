@@ -218,6 +218,30 @@ ms_rowbuf_add_chunk(MsRowBuf *buf, const uint8 *bytes, Size len, int64 lo, int64
 	return true;
 }
 
+/* See rowbuf.h. */
+bool
+ms_rowbuf_add_last(MsRowBuf *buf, const MsTotals *totals)
+{
+	double		values[MS_MAX_VALUES];
+	bool		nulls[MS_MAX_VALUES];
+	int			at = buf->nrows;
+
+	Assert(totals->ncols == buf->ncols);
+	if (!ms_totals_last(totals, buf->need, buf->ncols, values, nulls))
+		return false;
+	reserve(buf, (int64) at + 1);
+	buf->times[at] = totals->tmax;
+	for (int c = 0; c < buf->ncols; c++)
+	{
+		if (!needed(buf, c))
+			continue;
+		buf->values[c][at] = values[c];
+		put_nulls(buf, c, at, nulls[c] ? &nulls[c] : NULL, 1);
+	}
+	buf->nrows++;
+	return true;
+}
+
 static void
 swap_bufs(MsRowBuf *a, MsRowBuf *b)
 {

@@ -9,6 +9,7 @@
 #define MS_ROWBUF_H
 
 #include "core/chunk.h"
+#include "core/totals.h"
 #include "store/run.h"
 
 /* What stands for a value whose column the stored rows do not have. */
@@ -52,6 +53,9 @@ extern void ms_rowbuf_reset(MsRowBuf *buf);
 extern bool ms_rowbuf_add_chunk(MsRowBuf *buf, const uint8 *bytes, Size len,
 								int64 lo, int64 hi, MsCodecWork *work,
 								MsBlockCounts *counts);
+
+/* Appends the last row that the totals of a chunk with as many columns know; false if they are malformed. */
+extern bool ms_rowbuf_add_last(MsRowBuf *buf, const MsTotals *totals);
 
 /* Sorts by time; of rows with equal times the last one stays. */
 extern void ms_rowbuf_sort(MsRowBuf *buf, MsRowBuf *scratch);

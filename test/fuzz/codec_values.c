@@ -118,6 +118,53 @@ check_integers(uint64 *q, int n)
 	free(dst);
 }
 
+/* Each row alone must be as among others, if these are well-formed. */
+static void
+decode_alone(const uint8 *data, size_t size, int n, bool decoded, const double *out,
+			 const bool *nulls)
+{
+	for (int i = 0; i < n; i++)
+	{
+		double		one;
+		bool		isnull;
+		bool		good = ms_value_decode_one(data, size, data + size, n, i, &one, &isnull);
+
+		if (decoded)
+			must(good && isnull == (nulls != NULL && nulls[i]) &&
+				 ms_double_bits(one) == ms_double_bits(out[i]));
+	}
+}
+
+/* The bytes as integers, together, as small ones, and alone. */
+static void
+decode_integers(const uint8 *data, size_t size, int n)
+{
+	uint64		q[MS_INT_ROOM];
+	int32		narrow[MS_INT_ROOM];
+	MsReader	all;
+	MsReader	small;
+	bool		decoded;
+
+	ms_reader_init(&all, data, data + size);
+	small = all;
+	decoded = ms_int_decode(&all, data + size, n, q);
+	if (ms_int_decode_narrow(&small, data + size, n, narrow))
+	{
+		must(decoded);
+		for (int i = 0; i < n; i++)
+			must((int64) q[i] == narrow[i]);
+	}
+	for (int i = 0; i < n; i++)
+	{
+		MsReader	r;
+		uint64		one;
+
+		ms_reader_init(&r, data, data + size);
+		must(ms_int_decode_one(&r, data + size, n, i, &one) == decoded);
+		must(!decoded || (one == q[i] && r.p == all.p && r.bad == all.bad));
+	}
+}
+
 /* The bytes as a stream. */
 static void
 decode_anything(const uint8 *data, size_t size, int n)
@@ -126,29 +173,19 @@ decode_anything(const uint8 *data, size_t size, int n)
 	bool		nulls[MS_INT_MAX];
 	bool		has_nulls;
 	int64		times[MS_INT_MAX];
-	uint64		q[MS_INT_ROOM];
-	int32		narrow[MS_INT_ROOM];
 	MsSummary	s;
 	MsTimeGrid	grid;
-	MsReader	r;
 	bool		valid = ms_value_check(data, size, data + size, n, &scratch);
+	bool		decoded = ms_value_decode(data, size, data + size, n, out, nulls, &has_nulls, &scratch);
 
-	must(ms_value_decode(data, size, data + size, n, out, nulls, &has_nulls, &scratch) || !valid);
+	must(decoded || !valid);
+	decode_alone(data, size, n, decoded, out, has_nulls ? nulls : NULL);
 	must(ms_value_summary(data, size, data + size, n, &s, &scratch) || !valid);
 	memset(&grid, 0, sizeof(grid));
 	grid.unit = n % MS_TIME_UNITS;
 	grid.step = (uint64) n * 1000;
 	(void) ms_time_decode(data, size, data + size, n, &grid, 0, n, times);
-	ms_reader_init(&r, data, data + size);
-	if (ms_int_decode_narrow(&r, data + size, n, narrow))
-	{
-		ms_reader_init(&r, data, data + size);
-		must(ms_int_decode(&r, data + size, n, q));
-		for (int i = 0; i < n; i++)
-			must((int64) q[i] == narrow[i]);
-	}
-	else
-		(void) ms_int_decode(&r, data + size, n, q);
+	decode_integers(data, size, n);
 }
 
 int			LLVMFuzzerTestOneInput(const uint8 *data, size_t size);

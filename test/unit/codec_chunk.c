@@ -65,6 +65,23 @@ near(double a, double b, double scale)
 	return fabs(a - b) <= scale * 1e-13;
 }
 
+/* Is a row of a block, read alone, what it should be?  Column ncols is one that the chunk does not have. */
+static bool
+row_agrees(const MsChunk *c, const MsBlockInfo *b, const MsRows *rows, int from, int row)
+{
+	for (int col = 0; col <= rows->ncols; col++)
+	{
+		bool		null = col == rows->ncols || is_null(rows, col, from + row);
+		double		v;
+		bool		isnull;
+
+		if (!ms_chunk_block_value(c, b, col, row, &v, &isnull) || isnull != null ||
+			ms_double_bits(v) != ms_double_bits(null ? 0 : rows->values[col][from + row]))
+			return false;
+	}
+	return true;
+}
+
 /* Do a chunk's blocks say of their rows what is true? */
 static bool
 blocks_agree(const MsChunk *c, const MsRows *rows, int from)
@@ -116,6 +133,10 @@ blocks_agree(const MsChunk *c, const MsRows *rows, int from)
 				 ms_double_bits(totals.sum) != ms_double_bits(s.sum)))
 				return false;
 		}
+		if (!row_agrees(c, &b, rows, from + row, 0) ||
+			!row_agrees(c, &b, rows, from + row, b.nrows - 1) ||
+			!row_agrees(c, &b, rows, from + row, random_below(b.nrows)))
+			return false;
 		row += b.nrows;
 	}
 	return row == c->nrows && count == c->nblocks &&

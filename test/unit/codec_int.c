@@ -48,6 +48,23 @@ narrow_agrees(const uint8 *bytes, int len, int n, const uint64 *q)
 		totals.min == min && totals.max == max && totals.sum == (int64) sum;
 }
 
+/* Is each integer the same if it is decoded alone, and the reader left where it is after all? */
+static bool
+same_alone(const uint8 *bytes, int len, int n, bool good, const MsReader *after, const uint64 *all)
+{
+	for (int i = 0; i < n; i++)
+	{
+		MsReader	r;
+		uint64		one;
+
+		ms_reader_init(&r, bytes, bytes + len);
+		if (ms_int_decode_one(&r, bytes + len, n, i, &one) != good ||
+			(good && (one != all[i] || r.p != after->p || r.bad != after->bad)))
+			return false;
+	}
+	return true;
+}
+
 /* Encode and decode; the size, or -1 if what comes out is not what went in. */
 static int
 round_trip(const uint64 *q, int n)
@@ -63,7 +80,7 @@ round_trip(const uint64 *q, int n)
 	ms_reader_init(&r, copy, copy + len);
 	good = good && ms_int_decode(&r, copy + len, n, out) && !r.bad &&
 		r.p == r.end && memcmp(out, q, sizeof(uint64) * n) == 0 &&
-		narrow_agrees(copy, len, n, q);
+		narrow_agrees(copy, len, n, q) && same_alone(copy, len, n, true, &r, out);
 
 	/* a stream that is cut short is refused */
 	for (int cut = 0; cut < len && good; cut++)
@@ -230,12 +247,14 @@ test_any_bytes(void)
 		uint8	   *bytes = get_memory(len);
 		uint64	   *out = get_memory(sizeof(uint64) * MS_INT_ROOM);
 		MsReader	r;
+		bool		decoded;
 
 		for (int k = 0; k < len; k++)
 			bytes[k] = (uint8) (random_below(2) ? random64() : (uint64) random_below(8));
 		ms_reader_init(&r, bytes, bytes + len);
-		good &= narrow_agrees(bytes, len, n, ms_int_decode(&r, bytes + len, n, out) ? out : NULL);
-		good &= r.p >= bytes && r.p <= bytes + len;
+		decoded = ms_int_decode(&r, bytes + len, n, out);
+		good &= narrow_agrees(bytes, len, n, decoded ? out : NULL) && r.p >= bytes && r.p <= bytes + len &&
+			same_alone(bytes, len, n, decoded, &r, out);
 		free(out);
 		free(bytes);
 	}

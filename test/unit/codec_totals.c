@@ -51,11 +51,43 @@ agrees(const MsSummary *s, const MsRows *rows, int col)
 		 (want.has_nan ? s->sum != s->sum : fabs(s->sum - want.sum) <= scale * 1e-13));
 }
 
+/* Is the last row what it should be, of all columns and of some? */
+static bool
+last_agrees(const MsTotals *t, const MsRows *rows)
+{
+	int			last = rows->nrows - 1;
+	double		values[30];
+	bool		nulls[30];
+	bool		need[30];
+
+	for (int col = 0; col < rows->ncols; col++)
+	{
+		need[col] = random_below(2);
+		values[col] = 42;
+		nulls[col] = false;
+	}
+	if (!ms_totals_last(t, need, rows->ncols, values, nulls))
+		return false;
+	for (int col = 0; col < rows->ncols; col++)
+	{
+		if (!need[col] && (nulls[col] || values[col] != 42))
+			return false;
+		if (!need[col] && !ms_totals_last(t, NULL, col + 1, values, nulls))
+			return false;
+		if (nulls[col] != (rows->nulls[col] != NULL && rows->nulls[col][last]) ||
+			(!nulls[col] &&
+			 ms_double_bits(values[col]) != ms_double_bits(rows->values[col][last])))
+			return false;
+	}
+	return true;
+}
+
 static void
 test_random(int rounds)
 {
 	bool		good = true;
 	int			seen = 0;
+	int			lasts = 0;
 
 	for (int i = 0; i < rounds && good; i++)
 	{
@@ -83,6 +115,11 @@ test_random(int rounds)
 
 				good = ms_totals_column(&totals, col, &s) && agrees(&s, &rows, col);
 			}
+			if (totals.last_len > 0)
+			{
+				lasts++;
+				good = good && last_agrees(&totals, &rows);
+			}
 			/* cut short, the last column cannot be read */
 			good = good && !(ms_totals_open(&totals, bytes, len - 1) &&
 							 ms_totals_column(&totals, ncols - 1, &s));
@@ -91,6 +128,7 @@ test_random(int rounds)
 	}
 	ok(good, "totals say what is true");
 	ok(seen > rounds / 10, "of chunks that have them");
+	ok(lasts > rounds / 10, "and mostly of the last row");
 }
 
 /* A chunk has none if a sum is infinite on the way, even if not in the end. */

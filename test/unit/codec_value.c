@@ -12,6 +12,23 @@
 static MsValueWork work;
 static MsValueScratch scratch;
 
+/* Is each row the same if it is decoded alone?  nulls NULL: none is null. */
+static bool
+same_alone(const uint8 *bytes, int len, int n, const double *v, const bool *nulls)
+{
+	for (int i = 0; i < n; i++)
+	{
+		double		one;
+		bool		isnull;
+
+		if (!ms_value_decode_one(bytes, len, bytes + len, n, i, &one, &isnull) ||
+			isnull != (nulls != NULL && nulls[i]) ||
+			ms_double_bits(one) != ms_double_bits(v[i]))
+			return false;
+	}
+	return true;
+}
+
 /* Encode, decode, compare; the size, or -1. */
 static int
 round_trip(const double *v, const bool *nulls, int n, MsValueKind kind, bool quick)
@@ -36,6 +53,8 @@ round_trip(const double *v, const bool *nulls, int n, MsValueKind kind, bool qui
 			(null || ms_double_bits(out[i]) == ms_double_bits(v[i]));
 	}
 
+	good = good && same_alone(copy, len, n, out, has_nulls ? out_nulls : NULL);
+
 	/* cut short, or with a byte too many, it is refused */
 	for (int cut = 0; cut <= len + 1 && good; cut += len > 300 ? 7 : 1)
 	{
@@ -50,6 +69,8 @@ round_trip(const double *v, const bool *nulls, int n, MsValueKind kind, bool qui
 		memcpy(part, dst, Min(cut, len));
 		good = !ms_value_decode(part, cut, part + cut, n, out, out_nulls,
 								&has_nulls, &scratch);
+		/* who looks at one row may not see it */
+		(void) ms_value_decode_one(part, cut, part + cut, n, cut % n, out, out_nulls);
 		free(part);
 	}
 	free(out_nulls);
@@ -218,6 +239,39 @@ test_summaries(void)
 	ok(s.count == 0, "of nothing");
 }
 
+/* Any bytes: no harm, and if they are a stream, its rows are the same alone. */
+static void
+test_any_bytes(void)
+{
+	bool		good = true;
+	int			streams = 0;
+
+	for (int i = 0; i < 200000 && good; i++)
+	{
+		int			len = 1 + random_below(40);
+		int			n = 1 + random_below(random_below(2) ? 10 : MS_INT_MAX);
+		uint8	   *bytes = get_memory(len);
+		double		out[MS_INT_MAX];
+		bool		nulls[MS_INT_MAX];
+		bool		has_nulls;
+		double		one;
+		bool		isnull;
+
+		for (int k = 0; k < len; k++)
+			bytes[k] = (uint8) (random_below(2) ? random64() : (uint64) random_below(8));
+		if (ms_value_decode(bytes, len, bytes + len, n, out, nulls, &has_nulls, &scratch))
+		{
+			streams++;
+			good = same_alone(bytes, len, n, out, has_nulls ? nulls : NULL);
+		}
+		else
+			(void) ms_value_decode_one(bytes, len, bytes + len, n, random_below(n), &one, &isnull);
+		free(bytes);
+	}
+	ok(good, "any bytes do no harm");
+	ok(streams > 1000, "some are streams");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -226,5 +280,6 @@ main(int argc, char **argv)
 	test_sizes();
 	test_float4();
 	test_summaries();
+	test_any_bytes();
 	return done_testing();
 }
