@@ -146,7 +146,10 @@ ms_scan_explain_conditions(CustomScanState *node, List *ancestors, ExplainState 
 	List	   *labels = list_concat_copy(state->exprs[MS_EXPR_SAFE],
 										  state->exprs[MS_EXPR_LABEL]);
 
-	if (state->order != MS_ORDER_SERIES)
+	if (state->distinct != NIL)
+		ExplainPropertyText("Order", state->order == MS_ORDER_LAST ? "newest row of each" :
+							"oldest row of each", es);
+	else if (state->order != MS_ORDER_SERIES)
 		ExplainPropertyText("Order", order_names[state->order], es);
 	ms_scan_show_conditions("Series Filter", labels, node, ancestors, es);
 	ms_scan_show_conditions("Time Range", state->exprs[MS_EXPR_TIME], node, ancestors, es);

@@ -145,6 +145,25 @@ ms_scan_prepare(MsScanState *state, EState *estate)
 	place_columns(state);
 }
 
+/* The keys of which there shall be one row each. */
+static List *
+distinct_keys(const CustomScan *cscan)
+{
+	List	   *result = NIL;
+
+	for (int i = MS_PRIVATE_KEYS; i < list_length(cscan->custom_private); i += 4)
+	{
+		MsDistinctKey *key = palloc(sizeof(MsDistinctKey));
+
+		key->att = (AttrNumber) list_nth_int(cscan->custom_private, i);
+		key->op = (Oid) list_nth_int(cscan->custom_private, i + 1);
+		key->collation = (Oid) list_nth_int(cscan->custom_private, i + 2);
+		key->nulls_first = list_nth_int(cscan->custom_private, i + 3);
+		result = lappend(result, key);
+	}
+	return result;
+}
+
 static void
 begin_scan(CustomScanState *node, EState *estate, int eflags)
 {
@@ -154,6 +173,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 
 	split_exprs(state, cscan);
 	state->order = list_nth_int(cscan->custom_private, MS_PRIVATE_ORDER);
+	state->distinct = distinct_keys(cscan);
 	if (estate->es_epq_active != NULL)
 		compile_for_any_slot(node);
 	state->safe_qual = ExecInitQual(state->exprs[MS_EXPR_SAFE], &node->ss.ps);
@@ -350,6 +370,7 @@ rescan(CustomScanState *node)
 
 	ExecScanReScan(&node->ss);
 	ms_sorted_end(state);
+	ms_lastrow_end(state);
 	state->started = false;
 	state->done = false;
 	state->standing = false;

@@ -5,16 +5,19 @@
  *
  * Both serve queries that want the end of something: ORDER BY ts DESC LIMIT n
  * gets a path whose rows come by time (sorted.c), and DISTINCT ON (labels) ...
- * ORDER BY labels, ts DESC one that has only the newest row of each series
- * (lastrow.c), under PostgreSQL's own Sort and Unique.
+ * ORDER BY labels, ts DESC one that has only the newest row of each combination of
+ * them, sorted, or, if something else decides as well, of each series, under
+ * PostgreSQL's own Sort and Unique (lastrow.c).
  *
  * They are offered where the conditions on labels cannot fail and nothing has
- * to be fetched again; the first only where the series are few enough to keep
- * all their labels at hand.
+ * to be fetched again; those that sort only where the series are few enough to
+ * keep all their labels at hand.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
+
+#include <math.h>
 
 #include "catalog/pg_type_d.h"
 #include "nodes/makefuncs.h"
@@ -140,7 +143,34 @@ wants_single_rows(const Query *parse, Index relid, const MsPlanRel *prel, MsScan
 	return sort->sortop == type->gt_opr || sort->sortop == type->lt_opr;
 }
 
-/* Adds Unique over Sort over one row of each series. */
+/* What is to be distinct, as a path's private list has it; NIL if that are not labels alone. */
+static List *
+distinct_keys(const Query *parse, Index relid)
+{
+	int			n = list_length(parse->distinctClause);
+	List	   *result = NIL;
+
+	if (list_length(parse->sortClause) != n + 1)
+		return NIL;
+	for (int i = 0; i < n; i++)
+	{
+		SortGroupClause *sort = list_nth(parse->sortClause, i);
+		Node	   *expr = get_sortgroupclause_expr(sort, parse->targetList);
+		Var		   *var = (Var *) strip_implicit_coercions(expr);
+
+		while (IsA(var, RelabelType))
+			var = (Var *) ((RelabelType *) var)->arg;
+		if (!IsA(var, Var) || var->varno != (int) relid || var->varattno <= 0)
+			return NIL;
+		result = lappend_int(result, var->varattno);
+		result = lappend_int(result, (int) sort->sortop);
+		result = lappend_int(result, (int) exprCollation(expr));
+		result = lappend_int(result, sort->nulls_first);
+	}
+	return result;
+}
+
+/* Adds one row of each combination of labels, or Unique over Sort over one row of each series. */
 static void
 add_single_rows_path(PlannerInfo *root, RelOptInfo *input_rel, RelOptInfo *output_rel)
 {
@@ -148,6 +178,7 @@ add_single_rows_path(PlannerInfo *root, RelOptInfo *input_rel, RelOptInfo *outpu
 	MsScanOrder order;
 	CustomPath *cpath;
 	Path	   *path;
+	List	   *keys;
 	double		series;
 
 	if (!ms_is_scan_rel(root, input_rel) || root->distinct_pathkeys == NIL)
@@ -165,6 +196,18 @@ add_single_rows_path(PlannerInfo *root, RelOptInfo *input_rel, RelOptInfo *outpu
 	path->total_cost = path->startup_cost +
 		series * (cpu_tuple_cost + MS_BLOCK_ROWS * cpu_operator_cost * 0.1 +
 				  path->pathtarget->cost.per_tuple);
+	keys = distinct_keys(root->parse, input_rel->relid);
+	if (keys != NIL && prel.stats.series <= MAX_SORTED_SERIES)
+	{
+		Cost		sort = series * log2(series + 1) * 2.0 * cpu_operator_cost;
+
+		cpath->custom_private = list_concat(cpath->custom_private, keys);
+		path->startup_cost += sort;
+		path->total_cost += sort;
+		path->pathkeys = root->sort_pathkeys;
+		add_path(output_rel, path);
+		return;
+	}
 	path = (Path *) create_sort_path(root, output_rel, path, root->sort_pathkeys, -1.0);
 	add_path(output_rel,
 			 (Path *) create_upper_unique_path(root, output_rel, path,

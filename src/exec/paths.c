@@ -100,8 +100,7 @@ plan_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
 	add_exprs(cscan, conds.times);
 	cscan->custom_private = lappend_int(cscan->custom_private,
 										may_refetch(root, rel->relid));
-	cscan->custom_private = lappend_int(cscan->custom_private,
-										linitial_int(best_path->custom_private));
+	cscan->custom_private = list_concat(cscan->custom_private, best_path->custom_private);
 
 	return &cscan->scan.plan;
 }

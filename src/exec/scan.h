@@ -19,7 +19,7 @@
  * codeindex.c	remembers which series have a code
  * labelindex.c	finds series by a label, in scans that run many times
  * sorted.c		reads in the order of time
- * lastrow.c	reads one row of each series
+ * lastrow.c	reads one row of each series, or combination of labels
  * step.c		goes through one series row by row
  * parallel.c	lets several processes share one scan
  * refetch.c	finds a row again, by its tid
@@ -67,11 +67,22 @@ typedef enum MsExprKind
 
 /*
  * A plan's custom_private is a list of integers: how many expressions there
- * are of each kind, whether rows may have to be fetched again, and the order.
- * A path's has the order alone.
+ * are of each kind, whether rows may have to be fetched again, the order, and
+ * the keys of which there shall be one row each, as an MsDistinctKey has them.
+ * A path's has the order and the keys alone.
  */
 #define MS_PRIVATE_REFETCH	MS_NUM_EXPR_KINDS
 #define MS_PRIVATE_ORDER	(MS_NUM_EXPR_KINDS + 1)
+#define MS_PRIVATE_KEYS		(MS_NUM_EXPR_KINDS + 2)
+
+/* A label by which rows are sorted, and of whose values there is one row each. */
+typedef struct MsDistinctKey
+{
+	AttrNumber	att;
+	Oid			op;				/* ordering operator */
+	Oid			collation;
+	bool		nulls_first;
+} MsDistinctKey;
 
 /* In which order rows come, and which. */
 typedef enum MsScanOrder
@@ -80,7 +91,8 @@ typedef enum MsScanOrder
 	MS_ORDER_TIME,				/* by time */
 	MS_ORDER_TIME_DESC,
 	MS_ORDER_FIRST,				/* only the oldest row of each series that
-								 * meets the conditions */
+								 * meets the conditions, or of each
+								 * combination of keys */
 	MS_ORDER_LAST				/* only the newest */
 } MsScanOrder;
 
@@ -172,6 +184,7 @@ typedef struct MsLabelCodes MsLabelCodes;
 typedef struct MsSorted MsSorted;
 typedef struct MsStepper MsStepper;
 typedef struct MsRowReader MsRowReader;
+typedef struct MsLastRow MsLastRow;
 
 /* A value column that is needed, and what the batch at hand has of it. */
 typedef struct MsScanColumn
@@ -215,6 +228,7 @@ struct MsScanState
 	/* Constant after begin. */
 	MsRelDesc  *desc;			/* owned; its table is refreshed at rescan */
 	MsScanOrder order;
+	List	   *distinct;		/* of MsDistinctKey; NIL: every series counts */
 	List	   *exprs[MS_NUM_EXPR_KINDS];	/* borrowed, for EXPLAIN */
 	ExprState  *safe_qual;		/* NULL: none */
 	ExprState  *label_qual;		/* NULL: none */
@@ -227,7 +241,8 @@ struct MsScanState
 								 * refreshed at rescan */
 	bool	   *need;			/* by value ordinal; likewise */
 	MemoryContext scan_cxt;		/* holds the cursor */
-	MemoryContext series_cxt;	/* label datums of the current series */
+	MemoryContext series_cxt;	/* label datums of the current series... */
+	bool		keep_labels;	/* ...and of those before */
 
 	/* The scan under way. */
 	bool		started;
@@ -248,6 +263,7 @@ struct MsScanState
 	MsRowReader *reader;		/* owned; of a scan by series */
 	MsSorted   *sorted;			/* owned; of a scan by time */
 	MsStepper  *step;			/* owned; for rows one by one */
+	MsLastRow  *lastrow;		/* owned; of a scan with keys */
 
 	/* The rows at hand. */
 	MsBatch		batch;
@@ -332,6 +348,7 @@ extern bool ms_step_next(MsScanState *state);
 
 /* lastrow.c */
 extern TupleTableSlot *ms_lastrow_exec(MsScanState *state);
+extern void ms_lastrow_end(MsScanState *state);
 
 /* parallel.c */
 extern bool ms_scan_claim(MsScanState *state);
