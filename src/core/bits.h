@@ -223,6 +223,8 @@ ms_get_varint(MsReader *r)
 {
 	uint64		x = 0;
 
+	if (likely(r->p < r->end && *r->p < 0x80))
+		return *r->p++;
 	for (int shift = 0; shift < 64; shift += 7)
 	{
 		uint8		b = ms_get_byte(r);

@@ -319,6 +319,17 @@ list_series(MsAggState *state)
 	}
 }
 
+/* The series read after this one of label group *lg, which becomes that one's; MS_NO_SERIES if there is none. */
+static uint32
+following_series(const MsAggState *state, uint32 sid, int *lg)
+{
+	if (sid != MS_NO_SERIES)
+		sid = state->next_series[sid];
+	if (sid == MS_NO_SERIES && *lg + 1 < state->label_keys.n)
+		sid = state->label_keys.rows[++*lg].first;
+	return sid;
+}
+
 /* Reads the series of one label group. */
 static void
 read_label_group(MsAggState *state, int lg)
@@ -329,9 +340,13 @@ read_label_group(MsAggState *state, int lg)
 	for (uint32 sid = state->label_keys.rows[lg].first; sid != MS_NO_SERIES;
 		 sid = state->next_series[sid])
 	{
+		int			at = lg;
+		uint32		next = following_series(state, sid, &at);
+
 		scan->sid = sid;
 		if (state->needs_labels && !ms_scan_load_labels(scan, sid))
 			continue;
+		ms_cursor_expect(scan->cursor, next, following_series(state, next, &at));
 		if (ms_cursor_seek(scan->cursor, sid))
 			ms_agg_series(state, lg);
 	}

@@ -27,7 +27,7 @@
 
 #include "exec/codeindex.h"
 
-#define MIN_SERIES		1024	/* with fewer it does not pay */
+#define MIN_SERIES		64		/* with fewer it does not pay */
 #define MAX_SERIES		(1 << 20)	/* with more it takes too much memory */
 #define SERIES_AT_ONCE	4096	/* under one lock */
 

@@ -138,6 +138,26 @@ show_counters(MsScanState *state, bool summaries, ExplainState *es)
 	show_counts("Samples", n[MS_COUNT_SAMPLES_READ], n[MS_COUNT_SAMPLES_SKIPPED], es);
 }
 
+/* The labels of whose values there is one row each. */
+static List *
+distinct_labels(MsScanState *state)
+{
+	TupleDesc	tupdesc = RelationGetDescr(state->css.ss.ss_currentRelation);
+	Index		relid = ((Scan *) state->css.ss.ps.plan)->scanrelid;
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, state->distinct)
+	{
+		AttrNumber	att = ((MsDistinctKey *) lfirst(lc))->att;
+		Form_pg_attribute attr = TupleDescAttr(tupdesc, att - 1);
+
+		result = lappend(result, makeVar(relid, att, attr->atttypid, attr->atttypmod,
+										 attr->attcollation, 0));
+	}
+	return result;
+}
+
 /* The conditions that the scan itself takes. */
 void
 ms_scan_explain_conditions(CustomScanState *node, List *ancestors, ExplainState *es)
@@ -147,8 +167,11 @@ ms_scan_explain_conditions(CustomScanState *node, List *ancestors, ExplainState 
 										  state->exprs[MS_EXPR_LABEL]);
 
 	if (state->distinct != NIL)
-		ExplainPropertyText("Order", state->order == MS_ORDER_LAST ? "newest row of each" :
-							"oldest row of each", es);
+	{
+		ExplainPropertyText("Order", state->order == MS_ORDER_LAST ?
+							"by labels, newest row of each" : "by labels, oldest row of each", es);
+		ms_scan_show_keys("Distinct Key", distinct_labels(state), node, ancestors, es);
+	}
 	else if (state->order != MS_ORDER_SERIES)
 		ExplainPropertyText("Order", order_names[state->order], es);
 	ms_scan_show_conditions("Series Filter", labels, node, ancestors, es);
@@ -167,6 +190,9 @@ ms_scan_explain_counters(CustomScanState *node, bool summaries, ExplainState *es
 void
 ms_scan_explain(CustomScanState *node, List *ancestors, ExplainState *es)
 {
+	MsScanState *state = (MsScanState *) node;
+
 	ms_scan_explain_conditions(node, ancestors, es);
-	ms_scan_explain_counters(node, false, es);
+	ms_scan_explain_counters(node, state->order == MS_ORDER_LAST ||
+							 state->order == MS_ORDER_TIME_DESC, es);
 }

@@ -223,17 +223,21 @@ search_series(MsScanState *state)
 
 /* ---- the row of a combination of labels ---- */
 
-/* Looks for the row of a series that was kept. */
+/* Looks for the row of series number i of those that were kept. */
 static bool
-search_kept(MsScanState *state, const SortedSeries *s)
+search_kept(MsScanState *state, uint32 i)
 {
 	const MsLastRow *last = state->lastrow;
+	const SortedSeries *s = &last->series[i];
+	uint32		left = last->nseries - i;
 
 	state->sid = s->sid;
-	for (int i = 0; i < last->nlabels; i++)
+	ms_cursor_expect(state->cursor, left > 1 ? s[1].sid : MS_NO_SERIES,
+					 left > 2 ? s[2].sid : MS_NO_SERIES);
+	for (int k = 0; k < last->nlabels; k++)
 	{
-		state->template_values[last->atts[i]] = s->values[i];
-		state->template_isnull[last->atts[i]] = s->isnulls[i];
+		state->template_values[last->atts[k]] = s->values[k];
+		state->template_isnull[last->atts[k]] = s->isnulls[k];
 	}
 	return ms_cursor_seek(state->cursor, s->sid) && search_series(state);
 }
@@ -256,7 +260,6 @@ end_of_group(const MsLastRow *last, uint32 from)
 static bool
 search_group(MsScanState *state, uint32 from, uint32 to)
 {
-	const SortedSeries *series = state->lastrow->series;
 	int64		best_time = 0;
 	uint32		best = to;
 
@@ -265,7 +268,7 @@ search_group(MsScanState *state, uint32 from, uint32 to)
 		int64		t;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!search_kept(state, &series[i]))
+		if (!search_kept(state, i))
 			continue;
 		t = state->rows.times[state->row];
 		if (best < to && (state->order == MS_ORDER_LAST ? t <= best_time : t >= best_time))
@@ -273,7 +276,7 @@ search_group(MsScanState *state, uint32 from, uint32 to)
 		best = i;
 		best_time = t;
 	}
-	return best < to && (to - from == 1 || search_kept(state, &series[best]));
+	return best < to && (to - from == 1 || search_kept(state, best));
 }
 
 /* Goes to the next row that is wanted; false at the end. */

@@ -197,7 +197,7 @@ add_single_rows_path(PlannerInfo *root, RelOptInfo *input_rel, RelOptInfo *outpu
 		series * (cpu_tuple_cost + MS_BLOCK_ROWS * cpu_operator_cost * 0.1 +
 				  path->pathtarget->cost.per_tuple);
 	keys = distinct_keys(root->parse, input_rel->relid);
-	if (keys != NIL && prel.stats.series <= MAX_SORTED_SERIES)
+	if (keys != NIL && prel->stats.series <= MAX_SORTED_SERIES)
 	{
 		Cost		sort = series * log2(series + 1) * 2.0 * cpu_operator_cost;
 

@@ -61,6 +61,8 @@ struct MsCursor
 	void	   *totals_arg;
 	bool		last;			/* of chunks only the last row... */
 	bool		whole;			/* ...but of this series all */
+	uint32		next_sid;		/* sought next, as far as is known */
+	uint32		second_sid;
 	int			nvalues;
 	bool	   *need;			/* [nvalues] */
 	MsMissing  *missing;		/* [nvalues] */
@@ -149,6 +151,7 @@ ms_cursor_open(MsTable *table, Snapshot snapshot, int64 lo, int64 hi,
 	cursor->fragments = palloc(sizeof(Fragment) * cursor->fragments_cap);
 	cursor->pieces_cap = 64;
 	cursor->pieces = palloc(sizeof(MsPieceBytes) * cursor->pieces_cap);
+	cursor->next_sid = cursor->second_sid = MS_NO_SERIES;
 	ms_rowbuf_init(&cursor->base, cxt, nvalues, cursor->need, cursor->missing);
 	ms_rowbuf_init(&cursor->late, cxt, nvalues, cursor->need, cursor->missing);
 	ms_rowbuf_init(&cursor->scratch, cxt, nvalues, cursor->need, cursor->missing);
@@ -197,6 +200,13 @@ void
 ms_cursor_set_last(MsCursor *cursor, bool last)
 {
 	cursor->last = last;
+}
+
+void
+ms_cursor_expect(MsCursor *cursor, uint32 next, uint32 second)
+{
+	cursor->next_sid = next;
+	cursor->second_sid = second;
 }
 
 void
@@ -489,6 +499,27 @@ last_window_below(const MsTable *table, int64 t)
 }
 
 /*
+ * Lets the processor fetch the totals of the series sought next, whose place is known when its chunk's
+ * beginning is there, and that beginning of the one after it.  Caller holds table->lock.
+ */
+static void
+prefetch_expected(const MsCursor *cursor, const MsWindow *window)
+{
+	const MsEntry *next = ms_entry_locked(window, cursor->next_sid);
+	const MsEntry *second = ms_entry_locked(window, cursor->second_sid);
+
+	if (next != NULL && next->chunk != 0)
+	{
+		const MsStored *stored = ms_ptr(ms_store->arena, next->chunk);
+
+		__builtin_prefetch(stored->data + stored->len);
+		__builtin_prefetch(stored->data + stored->len + 64);
+	}
+	if (second != NULL && second->chunk != 0)
+		__builtin_prefetch(ms_ptr(ms_store->arena, second->chunk));
+}
+
+/*
  * Copies earlier windows of the series.  Whoever reads backward mostly stops
  * soon, so few are copied at first.  Caller holds table->lock.
  */
@@ -496,8 +527,11 @@ static void
 copy_windows_backward(MsCursor *cursor)
 {
 	const MsTable *table = cursor->table;
+	int			last = last_window_below(table, cursor->resume);
 
-	for (int i = last_window_below(table, cursor->resume); i >= 0; i--)
+	if (cursor->last && !cursor->whole && last >= 0)
+		prefetch_expected(cursor, ms_window_at(table, last));
+	for (int i = last; i >= 0; i--)
 	{
 		MsWindow   *window = ms_window_at(table, i);
 

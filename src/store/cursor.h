@@ -108,6 +108,12 @@ extern void ms_cursor_set_totals(MsCursor *cursor, MsTotalsDo totals_do, void *a
  * that row alone.  Such a part is not plain; ms_cursor_part_rows gives the row.
  */
 extern void ms_cursor_set_last(MsCursor *cursor, bool last);
+
+/*
+ * With that, before a seek: which series will be sought next and after next, so that the processor
+ * can fetch from memory what is asked for of them meanwhile.  MS_NO_SERIES: none.
+ */
+extern void ms_cursor_expect(MsCursor *cursor, uint32 next, uint32 second);
 extern void ms_cursor_close(MsCursor *cursor);
 
 /* Series ids are below this, as of the call. */
