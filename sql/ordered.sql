@@ -26,6 +26,12 @@ EXPLAIN (COSTS OFF) SELECT ts, v FROM ordered WHERE host = 'h2' ORDER BY ts DESC
 SELECT ts, v FROM ordered WHERE host = 'h2' ORDER BY ts DESC LIMIT 2;
 SELECT ts, v, w FROM ordered WHERE host = 'h2' AND ts < '2024-05-01 03:00+00' AND w IS NULL ORDER BY ts DESC LIMIT 2;
 
+-- Where few rows meet a condition on values, these are sorted: it is met for whole blocks, before there are rows
+EXPLAIN (COSTS OFF) SELECT ts, v FROM ordered WHERE host = 'h2' AND v > 3596 ORDER BY ts;
+SELECT ts, v FROM ordered WHERE host = 'h2' AND v > 3596 ORDER BY ts;
+-- Not for the first of many
+EXPLAIN (COSTS OFF) SELECT ts, v FROM ordered WHERE v > 100 ORDER BY ts LIMIT 1;
+
 -- The newest row of each series
 EXPLAIN (COSTS OFF) SELECT DISTINCT ON (host) host, ts, v FROM ordered ORDER BY host, ts DESC;
 SELECT DISTINCT ON (host) host, ts, v FROM ordered ORDER BY host, ts DESC;

@@ -121,6 +121,7 @@ extern bool ms_agg_match_column(const MsAggRel *rel, Node *node, AttrNumber *att
 extern MsKeyKind ms_agg_match_key(const MsAggRel *rel, Expr *expr, List **buckets);
 extern bool ms_agg_match(const MsAggRel *rel, const Aggref *aggref, MsAggMatch *out);
 extern MsPredKind ms_agg_match_pred(const MsAggRel *rel, Expr *clause, MsPredMatch *out);
+extern bool ms_agg_match_block(const MsAggRel *rel, Expr *clause);
 extern bool ms_agg_is_safe(Node *node);
 extern bool ms_agg_is_of_labels(const MsAggRel *rel, Node *node);
 

@@ -216,6 +216,22 @@ ms_agg_match_pred(const MsAggRel *rel, Expr *clause, MsPredMatch *out)
 	return out->kind;
 }
 
+/* Can a condition be met for a block at a time? */
+bool
+ms_agg_match_block(const MsAggRel *rel, Expr *clause)
+{
+	MsPredMatch match;
+
+	switch (ms_agg_match_pred(rel, clause, &match))
+	{
+		case MS_PRED_COMPARE:
+		case MS_PRED_NULLTEST:
+			return true;
+		default:
+			return false;
+	}
+}
+
 /* ---- aggregates ---- */
 
 /* One of the extension's aggregates? */

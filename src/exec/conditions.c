@@ -37,7 +37,7 @@
 #include "optimizer/restrictinfo.h"
 #include "parser/parsetree.h"
 
-#include "exec/scan.h"
+#include "exec/agg.h"
 
 /* The columns that are labels, offset as pull_varattnos has them. */
 Bitmapset *
@@ -158,6 +158,22 @@ ms_conditions_sort(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel,
 	}
 }
 
+/* Of conditions left to be asked row by row, those on values that a scan meets a block at a time. */
+List *
+ms_value_conditions(RelOptInfo *rel, const MsPlanRel *prel, List *rinfos)
+{
+	MsAggRel	arel = {rel->relid, prel->time_att, prel->label_atts};
+	List	   *result = NIL;
+	ListCell   *lc;
+
+	foreach(lc, rinfos)
+	{
+		if (ms_agg_match_block(&arel, lfirst_node(RestrictInfo, lc)->clause))
+			result = lappend(result, lfirst(lc));
+	}
+	return result;
+}
+
 /* Sorts the relation's own conditions, and estimates what they leave. */
 static void
 look_at_conditions(PlannerInfo *root, RelOptInfo *rel, MsPlanRel *prel)
@@ -170,6 +186,8 @@ look_at_conditions(PlannerInfo *root, RelOptInfo *rel, MsPlanRel *prel)
 	prel->label_sel = clauselist_selectivity(root, list_concat_copy(conds->safe, conds->labels), 0,
 											 JOIN_INNER, NULL);
 	prel->time_sel = clauselist_selectivity(root, conds->times, 0, JOIN_INNER, NULL);
+	prel->values = ms_value_conditions(rel, prel, conds->rest);
+	prel->value_sel = clauselist_selectivity(root, prel->values, 0, JOIN_INNER, NULL);
 }
 
 /*

@@ -5,11 +5,12 @@
  *
  * The work of a scan is: its label conditions, once per series; finding the
  * chunks of the series that are left, once per series and window; decoding
- * the samples of their range; and making rows of them, on which the
- * remaining conditions run.  The plain scan does all of that for every
- * sample, so it is never cheaper, and paths.c simply drops it; what matters
- * here is how the scan compares with other ways to do the same join, and
- * whether it is worth being shared among processes.
+ * the samples of their range, where conditions on values are met; and making
+ * rows of those that are left, on which the remaining conditions run.  The
+ * plain scan does all of that for every sample, so it is never cheaper, and
+ * paths.c simply drops it; what matters here is how the scan compares with
+ * other ways to do the same join, and whether it is worth being shared among
+ * processes.
  *
  * The unit is PostgreSQL's: decoding a value costs a fraction of an operator,
  * a row about half of a heap tuple (nothing is tested for visibility).
@@ -76,20 +77,25 @@ ms_scan_pages(RelOptInfo *rel, const MsPlanRel *prel)
 
 /*
  * Adds to the cost of a scan without parameters what it takes to have its rows in the order of time: a look at each series
- * before anything, and each slice of time a block of each.
+ * before anything, and each slice of time a block of each.  All samples become rows, of which conditions on values are
+ * asked.
  */
 void
-ms_sorted_cost(RelOptInfo *rel, const MsPlanRel *prel, Path *path)
+ms_sorted_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *path)
 {
 	double		all = Max(prel->stats.series, 1);
 	double		series = ceil(all * prel->label_sel);
+	double		samples = rel->tuples * prel->label_sel * prel->time_sel;
 	double		slices = Max(prel->stats.windows, path->rows / MS_SLICE_ROWS);
 	Cost		per_series = SLICE_COST +
 	Min(MS_BLOCK_ROWS, rel->tuples / all) * wanted_columns(rel) * VALUE_COST;
+	QualCost	value_cost;
 
+	cost_qual_eval(&value_cost, prel->values, root);
 	path->startup_cost += series * EDGE_COST + Min(series, MS_FIRST_ROWS) * per_series;
 	path->total_cost += series * EDGE_COST + slices * series * per_series +
-		path->rows * (cpu_tuple_cost + 2.0 * cpu_operator_cost);
+		path->rows * (cpu_tuple_cost + 2.0 * cpu_operator_cost) +
+		samples * ((1 - prel->value_sel) * ROW_COST + value_cost.per_tuple);
 }
 
 /* Can series be looked up by one of these conditions? */
@@ -119,6 +125,8 @@ ms_scan_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *pa
 	QualCost	rest_cost;
 	double		label_sel = prel->label_sel;
 	double		time_sel = prel->time_sel;
+	List	   *values = prel->values;
+	double		value_sel = prel->value_sel;
 	double		series = Max(prel->stats.series, 1);
 	double		samples;
 	Cost		startup;
@@ -131,11 +139,13 @@ ms_scan_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *pa
 		label_sel = clauselist_selectivity(root, list_concat_copy(conds.safe, conds.labels),
 										   rel->relid, JOIN_INNER, NULL);
 		time_sel = clauselist_selectivity(root, conds.times, rel->relid, JOIN_INNER, NULL);
+		values = ms_value_conditions(rel, prel, conds.rest);
+		value_sel = clauselist_selectivity(root, values, rel->relid, JOIN_INNER, NULL);
 	}
 	samples = clamp_row_est(rel->tuples * label_sel * time_sel);
 
 	cost_qual_eval(&label_cost, list_concat_copy(conds.safe, conds.labels), root);
-	cost_qual_eval(&rest_cost, conds.rest, root);
+	cost_qual_eval(&rest_cost, list_difference_ptr(conds.rest, values), root);
 
 	startup = label_cost.startup + rest_cost.startup;
 	if (is_lookup(rel, conds.safe) || is_lookup(rel, conds.labels))
@@ -143,7 +153,8 @@ ms_scan_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *pa
 	else
 		run = series * (SERIES_COST + label_cost.per_tuple);
 	run += ceil(series * label_sel) * ceil(prel->stats.windows * time_sel) * CHUNK_COST;
-	run += samples * (wanted_columns(rel) * VALUE_COST + ROW_COST + rest_cost.per_tuple);
+	run += samples * (wanted_columns(rel) + list_length(values)) * VALUE_COST;
+	run += samples * value_sel * (ROW_COST + rest_cost.per_tuple);
 
 	path->rows = param_info ? param_info->ppi_rows : rel->rows;
 	if (path->parallel_workers > 0)

@@ -94,7 +94,7 @@ ms_add_sorted_paths(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
 		cpath = ms_make_scan_path(root, rel, prel,
 								  descending ? MS_ORDER_TIME_DESC : MS_ORDER_TIME);
 		cpath->path.pathkeys = pathkeys;
-		ms_sorted_cost(rel, prel, &cpath->path);
+		ms_sorted_cost(root, rel, prel, &cpath->path);
 		add_path(rel, (Path *) cpath);
 	}
 }

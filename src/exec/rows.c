@@ -50,22 +50,6 @@ struct MsRowReader
 	const bool *selected;		/* of state->rows; NULL: all */
 };
 
-/* Can a condition be met for a block at a time? */
-static bool
-takes_clause(const MsAggRel *rel, Expr *clause)
-{
-	MsPredMatch match;
-
-	switch (ms_agg_match_pred(rel, clause, &match))
-	{
-		case MS_PRED_COMPARE:
-		case MS_PRED_NULLTEST:
-			return true;
-		default:
-			return false;
-	}
-}
-
 /*
  * Takes from the node's qual what can be met here.  A condition with a sub-select
  * is not compiled a second time; then all of them stay, and are asked again of
@@ -85,7 +69,7 @@ init_filter(MsScanState *state, MsPredSet *filter)
 	rel.label_atts = ms_label_atts(state->desc);
 	foreach(lc, ps->plan->qual)
 	{
-		if (takes_clause(&rel, lfirst(lc)))
+		if (ms_agg_match_block(&rel, lfirst(lc)))
 			taken = lappend(taken, lfirst(lc));
 		else
 			rest = lappend(rest, lfirst(lc));

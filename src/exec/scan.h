@@ -114,6 +114,9 @@ typedef struct MsPlanRel
 	MsConditions conds;			/* ...sorted */
 	double		label_sel;		/* what share of series has labels that fit */
 	double		time_sel;		/* what share of samples is of the time */
+	List	   *values;			/* of conds.rest, those on values that are met
+								 * a block at a time */
+	double		value_sel;		/* what share of samples meets them */
 } MsPlanRel;
 
 /* conditions.c */
@@ -121,6 +124,8 @@ extern Bitmapset *ms_label_atts(const MsRelDesc *desc);
 extern const MsPlanRel *ms_plan_rel(PlannerInfo *root, RelOptInfo *rel);
 extern void ms_conditions_sort(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel,
 							   List *rinfos, MsConditions *out);
+
+extern List *ms_value_conditions(RelOptInfo *rel, const MsPlanRel *prel, List *rinfos);
 
 /* timerange.c */
 typedef struct MsTimeBound MsTimeBound;
@@ -131,7 +136,7 @@ extern bool ms_timerange_eval(List *bounds, ExprContext *econtext, int64 *lo, in
 
 /* cost.c */
 extern double ms_scan_pages(RelOptInfo *rel, const MsPlanRel *prel);
-extern void ms_sorted_cost(RelOptInfo *rel, const MsPlanRel *prel, Path *path);
+extern void ms_sorted_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *path);
 extern void ms_scan_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *path);
 
 /* paths.c */
