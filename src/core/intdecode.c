@@ -304,32 +304,36 @@ patch_narrow(MsReader *r, const uint8 *limit, const Head *h, bool across, int32 
 	return good;
 }
 
-/* As ms_int_decode() if the block is narrow, see above; else the reader stays where it was. */
+/*
+ * The values that the integers of a block stand for, n of them, if it is narrow; else false, with
+ * the reader where it was.  "x" has MS_INT_ROOM elements.
+ */
 bool
-ms_int_decode_narrow(MsReader *r, const uint8 *limit, int n, int32 *out)
+ms_int_doubles_narrow(MsReader *r, const uint8 *limit, int n, int32 *x,
+					  const MsNarrowMap *map, double *out)
 {
 	MsReader	at = *r;
 	Head		h;
-	int32	   *x;
 
 	if (!read_narrow_head(&at, n, &h))
 		return false;
-	x = out + n - h.count;
 	ms_narrow_unpack(h.packed, limit, h.count, h.width, x);
 	if (!patch_narrow(&at, limit, &h, false, x))
 		return false;
 	*r = at;
 
-	out[0] = 0;
+	*out++ = map->first / map->divisor;
 	if (h.order == 0)
-		ms_narrow_add(x, h.count, (int32) h.base);
+		ms_narrow_doubles(x, h.count, (int32) h.base, map, out);
 	else if (h.order == 1)
-		ms_narrow_add_up(x, h.count, (int32) h.base, 0);
+		ms_narrow_add_up_doubles(x, h.count, (int32) h.base, 0, map, out);
 	else
 	{
-		out[1] = (int32) h.delta;
-		ms_narrow_add_up(x, h.count, (int32) h.base, out[1]);
-		ms_narrow_add_up(x, h.count, 0, out[1]);
+		int32		delta = (int32) h.delta;
+
+		*out++ = (map->first + map->factor * delta) / map->divisor;
+		ms_narrow_add_up(x, h.count, (int32) h.base, delta);
+		ms_narrow_add_up_doubles(x, h.count, 0, delta, map, out);
 	}
 	return true;
 }

@@ -106,14 +106,6 @@ ms_narrow_unpack(const uint8 *p, const uint8 *limit, int n, int width, int32 *x)
 	unpack_any(p, n, width, x);
 }
 
-/* Adds base to each of n numbers. */
-AVX2 void
-ms_narrow_add(int32 *x, int n, int32 base)
-{
-	for (int i = 0; i < n; i += 8)
-		store(x + i, _mm256_add_epi32(load(x + i), _mm256_set1_epi32(base)));
-}
-
 /* Each of eight numbers and those before it. */
 static AVX2 inline __m256i
 add_up(__m256i v)
@@ -344,39 +336,67 @@ ms_narrow_totals_across(const int32 *x, int32 base, MsNarrowTotals *totals)
 	lanes_end(&lanes, totals);
 }
 
-/* out[i] = (first + factor * x[i]) / divisor. */
-AVX2 void
-ms_narrow_doubles(const int32 *x, int n, double first, double factor,
-				  double divisor, double *out)
+/* ---- values ---- */
+
+/* The values that eight numbers stand for. */
+static AVX2 inline void
+put_doubles(double *out, __m256i v, const MsNarrowMap *map)
 {
-	const		__m256d firsts = _mm256_set1_pd(first);
-	const		__m256d factors = _mm256_set1_pd(factor);
-	const		__m256d divisors = _mm256_set1_pd(divisor);
+	const		__m256d first = _mm256_set1_pd(map->first);
+	const		__m256d factor = _mm256_set1_pd(map->factor);
+	__m256d		a = _mm256_cvtepi32_pd(_mm256_castsi256_si128(v));
+	__m256d		b = _mm256_cvtepi32_pd(_mm256_extracti128_si256(v, 1));
+
+	a = _mm256_add_pd(first, _mm256_mul_pd(factor, a));
+	b = _mm256_add_pd(first, _mm256_mul_pd(factor, b));
+	if (map->divisor != 1)
+	{
+		a = _mm256_div_pd(a, _mm256_set1_pd(map->divisor));
+		b = _mm256_div_pd(b, _mm256_set1_pd(map->divisor));
+	}
+	_mm256_storeu_pd(out, a);
+	_mm256_storeu_pd(out + 4, b);
+}
+
+/* Of n numbers and base each. */
+AVX2 void
+ms_narrow_doubles(const int32 *x, int n, int32 base, const MsNarrowMap *map, double *out)
+{
+	const		__m256i bases = _mm256_set1_epi32(base);
+	double		rest[8];
 	int			i;
 
-	for (i = 0; i + 4 <= n; i += 4)
-	{
-		__m256d		v = _mm256_cvtepi32_pd(_mm_loadu_si128((const __m128i *) (x + i)));
+	for (i = 0; i + 8 <= n; i += 8)
+		put_doubles(out + i, _mm256_add_epi32(load(x + i), bases), map);
+	put_doubles(rest, _mm256_add_epi32(load(x + i), bases), map);
+	memcpy(out + i, rest, sizeof(double) * (n - i));
+}
 
-		v = _mm256_add_pd(firsts, _mm256_mul_pd(factors, v));
-		if (divisor != 1)
-			v = _mm256_div_pd(v, divisors);
-		_mm256_storeu_pd(out + i, v);
+/* Of what ms_narrow_add_up() makes of the numbers. */
+AVX2 void
+ms_narrow_add_up_doubles(const int32 *x, int n, int32 base, int32 sum,
+						 const MsNarrowMap *map, double *out)
+{
+	__m256i		before = _mm256_set1_epi32(sum);
+	double		rest[8];
+	__m256i		v;
+	int			i;
+
+	for (i = 0; i + 8 <= n; i += 8)
+	{
+		v = add_up(_mm256_add_epi32(load(x + i), _mm256_set1_epi32(base)));
+		put_doubles(out + i, _mm256_add_epi32(v, before), map);
+		before = _mm256_add_epi32(before, last(v));
 	}
-	for (; i < n; i++)
-		out[i] = (first + factor * x[i]) / divisor;
+	v = add_up(_mm256_add_epi32(load(x + i), _mm256_set1_epi32(base)));
+	put_doubles(rest, _mm256_add_epi32(v, before), map);
+	memcpy(out + i, rest, sizeof(double) * (n - i));
 }
 
 #else							/* nobody calls these */
 
 void
 ms_narrow_unpack(const uint8 *p, const uint8 *limit, int n, int width, int32 *x)
-{
-	pg_unreachable();
-}
-
-void
-ms_narrow_add(int32 *x, int n, int32 base)
 {
 	pg_unreachable();
 }
@@ -412,8 +432,14 @@ ms_narrow_totals_across(const int32 *x, int32 base, MsNarrowTotals *totals)
 }
 
 void
-ms_narrow_doubles(const int32 *x, int n, double first, double factor,
-				  double divisor, double *out)
+ms_narrow_doubles(const int32 *x, int n, int32 base, const MsNarrowMap *map, double *out)
+{
+	pg_unreachable();
+}
+
+void
+ms_narrow_add_up_doubles(const int32 *x, int n, int32 base, int32 sum,
+						 const MsNarrowMap *map, double *out)
 {
 	pg_unreachable();
 }

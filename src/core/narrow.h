@@ -28,6 +28,14 @@ ms_narrow_usable(void)
 #endif
 }
 
+/* The integer q stands for (first + factor * q) / divisor. */
+typedef struct MsNarrowMap
+{
+	double		first;
+	double		factor;
+	double		divisor;
+} MsNarrowMap;
+
 /* Of several integers. */
 typedef struct MsNarrowTotals
 {
@@ -37,14 +45,15 @@ typedef struct MsNarrowTotals
 } MsNarrowTotals;
 
 extern void ms_narrow_unpack(const uint8 *p, const uint8 *limit, int n, int width, int32 *x);
-extern void ms_narrow_add(int32 *x, int n, int32 base);
 extern void ms_narrow_add_up(int32 *x, int n, int32 base, int32 sum);
 extern void ms_narrow_totals(const int32 *x, int n, int32 base, MsNarrowTotals *totals);
 extern void ms_narrow_add_up_totals(const int32 *x, int n, int32 base, int32 sum,
 									MsNarrowTotals *totals);
 extern void ms_narrow_unpack_across(const uint8 *p, const uint8 *limit, int width, int32 *x);
 extern void ms_narrow_totals_across(const int32 *x, int32 base, MsNarrowTotals *totals);
-extern void ms_narrow_doubles(const int32 *x, int n, double first, double factor,
-							  double divisor, double *out);
+extern void ms_narrow_doubles(const int32 *x, int n, int32 base, const MsNarrowMap *map,
+							  double *out);
+extern void ms_narrow_add_up_doubles(const int32 *x, int n, int32 base, int32 sum,
+									 const MsNarrowMap *map, double *out);
 
 #endif							/* MS_NARROW_H */

@@ -349,14 +349,11 @@ static bool
 read_narrow(Stream *s, double *out, MsValueScratch *scratch)
 {
 	int64		first = (int64) s->first;
+	MsNarrowMap map = {(double) first, (double) s->factor, powers_of_ten[s->decimals]};
 
 	/* all products and sums are exact */
-	if (first <= -NARROW_FIRST_MAX || first >= NARROW_FIRST_MAX || s->factor > NARROW_FACTOR_MAX ||
-		!ms_int_decode_narrow(&s->r, s->limit, s->count, scratch->narrow))
-		return false;
-	ms_narrow_doubles(scratch->narrow, s->count, (double) first, (double) s->factor,
-					  powers_of_ten[s->decimals], out);
-	return true;
+	return first > -NARROW_FIRST_MAX && first < NARROW_FIRST_MAX && s->factor < NARROW_FACTOR_MAX &&
+		ms_int_doubles_narrow(&s->r, s->limit, s->count, scratch->narrow, &map, out);
 }
 
 /* Decode the forms with integers, without their specials. */

@@ -141,6 +141,8 @@ decode_integers(const uint8 *data, size_t size, int n)
 {
 	uint64		q[MS_INT_ROOM];
 	int32		narrow[MS_INT_ROOM];
+	double		out[MS_INT_MAX];
+	const MsNarrowMap same = {0, 1, 1};
 	MsReader	all;
 	MsReader	small;
 	bool		decoded;
@@ -148,11 +150,11 @@ decode_integers(const uint8 *data, size_t size, int n)
 	ms_reader_init(&all, data, data + size);
 	small = all;
 	decoded = ms_int_decode(&all, data + size, n, q);
-	if (ms_int_decode_narrow(&small, data + size, n, narrow))
+	if (ms_int_doubles_narrow(&small, data + size, n, narrow, &same, out))
 	{
 		must(decoded);
 		for (int i = 0; i < n; i++)
-			must((int64) q[i] == narrow[i]);
+			must((double) (int64) q[i] == out[i]);
 	}
 	for (int i = 0; i < n; i++)
 	{

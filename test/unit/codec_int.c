@@ -20,7 +20,9 @@ static int	narrow_blocks;
 static bool
 narrow_agrees(const uint8 *bytes, int len, int n, const uint64 *q)
 {
-	int32		out[MS_INT_ROOM];
+	int32		x[MS_INT_ROOM];
+	double	   *out = get_memory(sizeof(double) * n);
+	const MsNarrowMap map = {1000000, 3, 100};
 	MsReader	r;
 	MsReader	r2;
 	MsNarrowTotals totals;
@@ -28,23 +30,22 @@ narrow_agrees(const uint8 *bytes, int len, int n, const uint64 *q)
 	int64		max;
 	uint64		sum;
 	bool		narrow;
+	bool		good = true;
 
 	ms_reader_init(&r, bytes, bytes + len);
 	r2 = r;
-	narrow = ms_int_decode_narrow(&r, bytes + len, n, out);
+	narrow = ms_int_doubles_narrow(&r, bytes + len, n, x, &map, out);
+	for (int i = 0; narrow && q != NULL && i < n; i++)
+		good &= (double) (1000000 + 3 * (int64) q[i]) / 100 == out[i];
+	free(out);
 	if (!narrow)
-		return r.p == bytes && !ms_int_totals_narrow(&r2, bytes + len, n, out, &totals) &&
+		return r.p == bytes && !ms_int_totals_narrow(&r2, bytes + len, n, x, &totals) &&
 			r2.p == bytes;
 	narrow_blocks++;
 	if (q == NULL)
 		return false;
-	for (int i = 0; i < n; i++)
-	{
-		if ((int64) q[i] != out[i])
-			return false;
-	}
 	ms_integer_totals(q, n, &min, &max, &sum);
-	return ms_int_totals_narrow(&r2, bytes + len, n, out, &totals) && r2.p == r.p &&
+	return good && ms_int_totals_narrow(&r2, bytes + len, n, x, &totals) && r2.p == r.p &&
 		totals.min == min && totals.max == max && totals.sum == (int64) sum;
 }
 
