@@ -221,7 +221,7 @@ SELECT count(CASE WHEN usage < -1 THEN 1 / (usage - usage) END), count(coalesce(
 SELECT count(*) FROM agg_cpu WHERE usage < -1 AND 1 / (usage - usage) > 0;
 -- those not known
 EXPLAIN (COSTS OFF) SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY usage) FROM agg_cpu;
-EXPLAIN (COSTS OFF) SELECT max(host) FROM agg_cpu;
+EXPLAIN (COSTS OFF) SELECT max(host || region) FROM agg_cpu;
 -- groups by something else than labels and buckets
 EXPLAIN (COSTS OFF) SELECT usage, count(*) FROM agg_cpu GROUP BY usage;
 EXPLAIN (COSTS OFF) SELECT extract(second FROM ts), count(*) FROM agg_cpu GROUP BY 1;

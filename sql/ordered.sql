@@ -8,6 +8,7 @@ SELECT timestamptz '2024-05-01 00:00+00' + i * interval '10 s' + h * interval '1
 ANALYZE ordered;
 SET TimeZone = 'UTC';
 SET max_parallel_workers_per_gather = 0;
+SET jit = off;
 
 -- The newest rows over all series, and the oldest ones in a range
 EXPLAIN (COSTS OFF) SELECT ts, host, v FROM ordered ORDER BY ts DESC LIMIT 3;
@@ -125,3 +126,109 @@ RESET enable_sort;
 EXPLAIN (COSTS OFF) SELECT * FROM ordered ORDER BY ts DESC LIMIT 5;
 DROP FUNCTION differing;
 DROP TABLE ordered, heap;
+
+-- By a label: series are visited in its order.  Whether the backend remembers that or not, what comes out is what a heap table says.
+CREATE TABLE ordered (ts timestamptz NOT NULL, id int, name text, v float8) USING memseries;
+CREATE TABLE single (ts timestamptz NOT NULL, name varchar(10), v float8) USING memseries;
+CREATE TABLE heap (LIKE ordered);
+SELECT memseries.configure('ordered', retain => NULL) IS NULL, memseries.configure('single', retain => NULL) IS NULL;
+CREATE PROCEDURE add_rows(low int, high int) LANGUAGE plpgsql AS $$
+BEGIN
+	CREATE TEMP TABLE more AS SELECT timestamptz '2024-05-01 00:00+00' + i * interval '3 hours' + h * interval '1 s' AS ts,
+		(h * 7919) % 5000 AS id, CASE WHEN h % 11 > 0 THEN 'n' || h % 700 END AS name, h + i AS v FROM generate_series(0, 2) i, generate_series(low, high) h;
+	INSERT INTO heap SELECT * FROM more;
+	INSERT INTO ordered SELECT * FROM more;
+	INSERT INTO single SELECT ts, 'n' || id, v FROM more;
+	DROP TABLE more;
+END $$;
+CALL add_rows(1, 1500);
+CREATE FUNCTION differing(cond text DEFAULT 'true') RETURNS TABLE (sorted text, n int, ordered text, heap text) LANGUAGE plpgsql AS $$
+DECLARE
+	cols text;
+	query text := 'SELECT concat_ws('' '', count(*), string_agg(x::text, '' '')) FROM (SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %s) x';
+BEGIN
+	FOR sorted, cols, n IN SELECT o, c, l FROM unnest(ARRAY[1, 7, 5000]) l,
+			(VALUES ('id', 'id'), ('id DESC', 'id'), ('id, ts', 'id, ts'), ('id DESC, ts DESC', 'id, ts'), ('id, name, ts', 'id, name, ts'),
+				('name', 'name'), ('name DESC', 'name'), ('name NULLS FIRST, id', 'name, id'), ('name COLLATE "C"', 'name')) q(o, c) LOOP
+		EXECUTE format(query, cols, 'ordered', cond, sorted, n) INTO ordered;
+		EXECUTE format(query, cols, 'heap', cond, sorted, n) INTO heap;
+		IF ordered IS DISTINCT FROM heap THEN
+			RETURN NEXT;
+		END IF;
+	END LOOP;
+	FOR sorted IN SELECT unnest(ARRAY['max(id)', 'min(id)', 'max(name)', 'min(name)']) LOOP
+		EXECUTE format('SELECT %s FROM ordered WHERE %s', sorted, cond) INTO ordered;
+		EXECUTE format('SELECT %s FROM heap WHERE %s', sorted, cond) INTO heap;
+		IF ordered IS DISTINCT FROM heap THEN
+			RETURN NEXT;
+		END IF;
+	END LOOP;
+	-- by the only label, and then by the time
+	FOR sorted IN SELECT unnest(ARRAY['name, ts', 'name DESC, ts', 'name, ts DESC']) LOOP
+		EXECUTE format(query, 'name, ts', 'single', 'v > 7', sorted, 2000) INTO ordered;
+		EXECUTE format(query, 'name, ts', '(SELECT ts, ''n'' || id AS name, v FROM heap) h', 'v > 7', sorted, 2000) INTO heap;
+		IF ordered IS DISTINCT FROM heap THEN
+			RETURN NEXT;
+		END IF;
+	END LOOP;
+END $$;
+SET enable_sort = off;
+SET enable_hashagg = off;
+SELECT * FROM differing();
+SELECT * FROM differing();
+SELECT * FROM differing('id BETWEEN 1000 AND 3000');
+SELECT * FROM differing('id > 1200 AND ts > ''2024-05-01 04:00+00''');
+SELECT * FROM differing('name IN (''n7'', ''n70'', ''n77'') AND id < 4000');
+SELECT * FROM differing('name = ''n7'' AND name IS NOT NULL');
+SELECT * FROM differing('name > ''n50'' AND v > 300');
+-- series come, and go
+CALL add_rows(1501, 1700);
+SELECT memseries.delete_samples('ordered', '2024-05-01 02:00+00', NULL, 'id % 3 = 0') > 0 AS deleted;
+DELETE FROM heap WHERE id % 3 = 0 AND ts >= '2024-05-01 02:00+00';
+SELECT * FROM differing() WHERE sorted NOT IN ('name, ts', 'name DESC, ts', 'name, ts DESC');
+SELECT * FROM differing('id < 900') WHERE sorted NOT IN ('name, ts', 'name DESC, ts', 'name, ts DESC');
+-- a scan goes on where it was when what the backend remembered is gone
+CREATE FUNCTION walk_on(direction text) RETURNS bool LANGUAGE plpgsql AS $$
+DECLARE
+	walk refcursor;
+	id int;
+	ids int[];
+	expected int[];
+BEGIN
+	EXECUTE format('SELECT array_agg(id ORDER BY id %s) FROM heap WHERE id > 30', direction) INTO expected;
+	FOR i IN 1 .. 3 LOOP
+		PERFORM min(o.id) FROM ordered o;
+	END LOOP;
+	OPEN walk FOR EXECUTE format('SELECT id FROM ordered WHERE id > 30 ORDER BY id %s', direction);
+	LOOP
+		FETCH walk INTO id;
+		EXIT WHEN NOT FOUND;
+		ids := ids || id;
+		IF cardinality(ids) IN (5, 700) THEN
+			INSERT INTO ordered SELECT '2024-05-01', i, 'walk', i FROM generate_series(6000, 6000 + cardinality(ids)) i;
+			FOR i IN 1 .. 3 LOOP
+				PERFORM min(o.id) FROM ordered o;
+			END LOOP;
+		END IF;
+	END LOOP;
+	RETURN ids = expected;
+END $$;
+BEGIN;
+SELECT walk_on('ASC');
+ROLLBACK;
+BEGIN;
+SELECT walk_on('DESC');
+ROLLBACK;
+RESET enable_sort;
+RESET enable_hashagg;
+ALTER TABLE ordered ADD COLUMN kind text DEFAULT 'old';
+INSERT INTO ordered VALUES ('2024-05-02', 1, 'n', 1, 'new'), ('2024-05-02', 1, 'n', 1, 'zip'), ('2024-05-02', 1, 'n', 1, NULL);
+SELECT kind, count(*) FROM (SELECT kind FROM ordered ORDER BY kind LIMIT 5000) x GROUP BY kind ORDER BY kind;
+SELECT max(kind), min(kind) FROM ordered;
+-- only the first series is read
+EXPLAIN (COSTS OFF) SELECT * FROM single ORDER BY name, ts LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT * FROM single ORDER BY name DESC, ts DESC LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT id FROM ordered ORDER BY id DESC LIMIT 1;
+DROP FUNCTION differing, walk_on;
+DROP PROCEDURE add_rows;
+DROP TABLE ordered, single, heap;

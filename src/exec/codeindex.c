@@ -39,6 +39,7 @@ struct MsCodeIndex
 	uint64		changes;		/* of series, as of the last look */
 	uint64		used;			/* when, in lookups */
 	MemoryContext cxt;			/* NULL: not built */
+	uint32		count;			/* series held */
 	uint32		limit;			/* codes are not above this */
 	uint32	   *starts;			/* [limit + 2]: where a code's series begin;
 								 * at 0, those added with fewer labels */
@@ -156,6 +157,7 @@ ms_codeindex_get(MsTable *table, uint32 place)
 	uint64		changes;
 	uint32		nseries;
 	uint32		limit;
+	uint32		count;
 	bool		has_place;
 
 	ms_lock_shared(table->lock, MS_RANK_TABLE);
@@ -163,6 +165,7 @@ ms_codeindex_get(MsTable *table, uint32 place)
 	changes = table->series.changes;
 	nseries = ms_series_limit(&table->series);
 	limit = table->series.dict.limit;
+	count = ms_series_count(&table->series);
 	ms_unlock(table->lock);
 	if (nseries < MIN_SERIES || nseries > MAX_SERIES || !has_place)
 		return NULL;
@@ -177,6 +180,7 @@ ms_codeindex_get(MsTable *table, uint32 place)
 		index->cxt = NULL;
 		index->orders = NULL;
 		index->changes = changes;
+		index->count = count;
 		return NULL;
 	}
 	if (index->cxt == NULL)
@@ -199,6 +203,25 @@ ms_codeindex_count(const MsCodeIndex *index, const uint32 *codes, int ncodes)
 	for (int i = 0; i < ncodes; i++)
 		n += count_of(index, codes[i]);
 	return n;
+}
+
+/* Puts the series into the order of their values. */
+static void
+order_series(const MsCodeIndex *index, MsLabelOrder *order)
+{
+	uint32	   *to;
+
+	order->sids = MemoryContextAllocHuge(CurrentMemoryContext,
+										 sizeof(uint32) * (Size) Max(order->counts[order->n], 1));
+	order->whole = order->counts[order->n] == index->count;
+	to = order->sids;
+	for (uint32 i = 0; i < order->n; i++)
+	{
+		uint32		count = count_of(index, order->codes[i]);
+
+		memcpy(to, index->sids + index->starts[order->codes[i]], sizeof(uint32) * count);
+		to += count;
+	}
 }
 
 /* Sorts the codes that are there, in the context of the index. */
@@ -224,6 +247,8 @@ build_order(MsCodeIndex *index, Form_pg_attribute att, const MsLabelSort *sort)
 	order = ms_labelorder_build(index->table, index->changes, att, sort, codes, series, n);
 	pfree(codes);
 	pfree(series);
+	if (order != NULL)
+		order_series(index, order);
 	MemoryContextSwitchTo(old);
 	if (order != NULL)
 		MemoryContextSetParent(cxt, index->cxt);
@@ -240,8 +265,7 @@ ms_codeindex_order(MsCodeIndex *index, Form_pg_attribute att, const MsLabelSort 
 
 	for (order = index->orders; order != NULL; order = order->next)
 	{
-		if (order->sort.opfamily == sort->opfamily && order->sort.type == sort->type &&
-			order->sort.collation == sort->collation)
+		if (ms_labelsort_equal(&order->sort, sort))
 			return order;
 	}
 	order = build_order(index, att, sort);
@@ -251,6 +275,21 @@ ms_codeindex_order(MsCodeIndex *index, Form_pg_attribute att, const MsLabelSort 
 		index->orders = order;
 	}
 	return order;
+}
+
+/* See codeindex.h. */
+const MsLabelOrder *
+ms_codeindex_order_by_id(uint64 id)
+{
+	for (int i = 0; i < MS_CODEINDEXES; i++)
+	{
+		for (const MsLabelOrder *order = indexes[i].orders; order != NULL; order = order->next)
+		{
+			if (order->id == id)
+				return order;
+		}
+	}
+	return NULL;
 }
 
 /* For qsort. */

@@ -24,6 +24,9 @@ extern uint32 ms_codeindex_series(const MsCodeIndex *index, const uint32 *codes,
 /* The values of that label in an order.  NULL: series have come or gone meanwhile. */
 extern const MsLabelOrder *ms_codeindex_order(MsCodeIndex *index, Form_pg_attribute att,
 											  const MsLabelSort *sort);
+
+/* An order that was got before, by its id; NULL: it is forgotten. */
+extern const MsLabelOrder *ms_codeindex_order_by_id(uint64 id);
 extern int	ms_compare_uint32(const void *a, const void *b);
 
 #endif							/* MS_CODEINDEX_H */

@@ -34,6 +34,8 @@
 #define SLICE_COST		(50.0 * cpu_operator_cost)	/* read a slice of a
 													 * series */
 #define SERIES_COST		(2.0 * cpu_operator_cost)	/* look at labels */
+#define WALK_COST		(0.02 * cpu_operator_cost)	/* put a series into its
+													 * place */
 #define LOOKUP_COST		(50.0 * cpu_operator_cost)	/* find series by a label */
 #define ROW_COST		(0.5 * cpu_tuple_cost)	/* hand out a row */
 
@@ -96,6 +98,16 @@ ms_sorted_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *
 	path->total_cost += series * EDGE_COST + slices * series * per_series +
 		path->rows * (cpu_tuple_cost + 2.0 * cpu_operator_cost) +
 		samples * ((1 - prel->value_sel) * ROW_COST + value_cost.per_tuple);
+}
+
+/* Adds to the cost of a scan without parameters what it takes to visit series in the order of a label. */
+void
+ms_walk_cost(const MsPlanRel *prel, Path *path)
+{
+	double		series = Max(prel->stats.series, 1) * prel->label_sel;
+
+	path->startup_cost += LOOKUP_COST + series * WALK_COST;
+	path->total_cost += LOOKUP_COST + series * WALK_COST;
 }
 
 /* Can series be looked up by one of these conditions? */

@@ -37,7 +37,9 @@
 #include "commands/explain_format.h"
 #include "commands/explain_state.h"
 #endif
-#include "exec/scan.h"
+#include "exec/labelwalk.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
 
 static const char *const order_names[] = {
 	[MS_ORDER_SERIES] = "by series",
@@ -46,6 +48,19 @@ static const char *const order_names[] = {
 	[MS_ORDER_FIRST] = "oldest row of each series",
 	[MS_ORDER_LAST] = "newest row of each series",
 };
+
+static void
+show_label_order(MsScanState *state, ExplainState *es)
+{
+	List	   *order = list_copy_tail(((CustomScan *) state->css.ss.ps.plan)->custom_private,
+									   MS_PRIVATE_KEYS);
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(state->css.ss.ss_currentRelation),
+										  list_nth_int(order, MS_WALK_ATT) - 1);
+
+	ExplainPropertyText("Order", psprintf("by %s%s", quote_identifier(NameStr(att->attname)),
+										  list_nth_int(order, MS_WALK_DESCENDING) ?
+										  ", descending" : ""), es);
+}
 
 /* A line with conditions, ANDed; none if there are none. */
 void
@@ -172,6 +187,8 @@ ms_scan_explain_conditions(CustomScanState *node, List *ancestors, ExplainState 
 							"by labels, newest row of each" : "by labels, oldest row of each", es);
 		ms_scan_show_keys("Distinct Key", distinct_labels(state), node, ancestors, es);
 	}
+	else if (state->order == MS_ORDER_LABEL)
+		show_label_order(state, es);
 	else if (state->order != MS_ORDER_SERIES)
 		ExplainPropertyText("Order", order_names[state->order], es);
 	ms_scan_show_conditions("Series Filter", labels, node, ancestors, es);

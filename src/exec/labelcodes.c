@@ -241,6 +241,10 @@ ms_labelcodes_start(MsScanState *state)
 	if (codes == NULL || state->shared != NULL)
 		return false;
 	MemoryContextReset(codes->cxt);
+
+	/* first, as it may run other scans, which may have indexes made anew */
+	for (int i = 0; i < codes->nconditions; i++)
+		ms_labelterms_eval(state, codes->conditions[i].terms);
 	for (int i = 0; i < codes->nconditions; i++)
 	{
 		CodeCondition *cond = &codes->conditions[i];
@@ -285,6 +289,43 @@ ms_labelcodes_start_among_all(MsScanState *state)
 	}
 	count_skipped(state, codes);
 	return true;
+}
+
+/* See labelterm.h. */
+bool
+ms_labelcodes_order(MsScanState *state, int att, const MsLabelSort *sort, MsLabelRange *range)
+{
+	MsLabelCodes *codes = state->codes;
+	MsCodeIndex *index = NULL;
+	bool		looked = false;
+
+	if (state->shared != NULL)
+		return false;
+	range->order = NULL;
+	for (int i = 0; codes != NULL && i < codes->nconditions; i++)
+	{
+		const CodeCondition *cond = &codes->conditions[i];
+
+		if (cond->att != att)
+			continue;
+		looked = true;
+		index = cond->index;
+		if (cond->known && cond->is_range && ms_labelsort_equal(&cond->range.order->sort, sort))
+			*range = cond->range;
+	}
+	if (!looked)
+		index = ms_codeindex_get(state->desc->table, state->desc->cols[att].ordinal);
+	if (index != NULL && range->order == NULL)
+	{
+		TupleDesc	tupdesc = RelationGetDescr(state->css.ss.ss_currentRelation);
+
+		range->order = ms_codeindex_order(index, TupleDescAttr(tupdesc, att), sort);
+		range->from = 0;
+		range->to = range->order != NULL ? range->order->n : 0;
+	}
+	return range->order != NULL && range->order->whole &&
+		!(state->coded &&
+		  codes->nsids < range->order->counts[range->to] - range->order->counts[range->from]);
 }
 
 /* The next series to ask; false if there are no more. */

@@ -29,6 +29,8 @@
 
 #define VALUES_AT_ONCE	4096	/* copied under one lock */
 
+static uint64 orders_built = 0;
+
 typedef struct OrderItem
 {
 	Datum		value;
@@ -116,6 +118,7 @@ ms_labelorder_build(MsTable *table, uint64 changes, Form_pg_attribute att,
 	sort_by(sort, items, n);
 
 	order = palloc0(sizeof(MsLabelOrder));
+	order->id = ++orders_built;
 	order->sort = *sort;
 	order->n = n;
 	order->values = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Datum) * Max(n, 1));

@@ -23,12 +23,21 @@ typedef struct MsLabelOrder
 {
 	struct MsLabelOrder *next;	/* for whoever keeps several */
 	MsLabelSort sort;
+	uint64		id;				/* no other of this backend has it */
 	uint32		n;				/* distinct values */
 	Datum	   *values;			/* ascending */
 	uint32	   *codes;			/* of the values */
 	uint32	   *counts;			/* [n + 1]: series that have one of the first
 								 * i values */
+	uint32	   *sids;			/* all these, by value; set by the index */
+	bool		whole;			/* that is all series there are; likewise */
 } MsLabelOrder;
+
+static inline bool
+ms_labelsort_equal(const MsLabelSort *a, const MsLabelSort *b)
+{
+	return a->opfamily == b->opfamily && a->type == b->type && a->collation == b->collation;
+}
 
 /* Can labels be sorted so, without an error ever?  With the comparison of values of two types, or InvalidOid. */
 extern Oid	ms_labelsort_comparison(const MsLabelSort *sort, Oid other);

@@ -49,9 +49,9 @@
 
 /* ---- what a clause says ---- */
 
-/* Is this function the equality of bytes of a type? */
-static bool
-compares_bytes(Oid funcid, Oid collation)
+/* See labelterm.h. */
+bool
+ms_compares_bytes(Oid funcid, Oid collation)
 {
 	switch (funcid)
 	{
@@ -184,7 +184,7 @@ match_comparison(Node *clause, Index relid)
 		return NULL;
 
 	funcid = get_opcode(opno);
-	if (compares_bytes(funcid, term->sort.collation))
+	if (ms_compares_bytes(funcid, term->sort.collation))
 		term->kind = MS_TERM_BYTES;
 	else if (!match_order(term, opno, type))
 	{
@@ -231,16 +231,16 @@ ms_labelterms_init(List *terms, PlanState *parent)
 
 /* ---- a scan's values ---- */
 
-/* The values of a term, as datums; their number. */
-static int
-term_values(const MsLabelTerm *term, ExprContext *econtext, Datum **values, bool **nulls)
+/* Evaluates a term's operand: no value if it is NULL. */
+static void
+eval_operand(MsLabelTerm *term, ExprContext *econtext)
 {
 	bool		isnull;
 	Datum		value = ExecEvalExpr(term->value, econtext, &isnull);
-	int			n = 1;
 
+	term->nvalues = 0;
 	if (isnull)
-		return 0;
+		return;
 	if (term->is_array)
 	{
 		int16		typlen;
@@ -249,13 +249,26 @@ term_values(const MsLabelTerm *term, ExprContext *econtext, Datum **values, bool
 
 		get_typlenbyvalalign(term->type, &typlen, &typbyval, &typalign);
 		deconstruct_array(DatumGetArrayTypeP(value), term->type, typlen, typbyval, typalign,
-						  values, nulls, &n);
-		return n;
+						  &term->values, &term->nulls, &term->nvalues);
+		return;
 	}
-	*values = palloc(sizeof(Datum));
-	*nulls = palloc0(sizeof(bool));
-	**values = value;
-	return n;
+	term->values = palloc(sizeof(Datum));
+	term->nulls = palloc0(sizeof(bool));
+	term->values[0] = value;
+	term->nvalues = 1;
+}
+
+/* See labelterm.h. */
+void
+ms_labelterms_eval(MsScanState *state, List *terms)
+{
+	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
+	MemoryContext old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+	ListCell   *lc;
+
+	foreach(lc, terms)
+		eval_operand(lfirst(lc), econtext);
+	MemoryContextSwitchTo(old);
 }
 
 /* Leaves of a range what "label operator value" leaves. */
@@ -340,12 +353,11 @@ ms_labelterm_range(MsScanState *state, MsLabelTerm *term, MsCodeIndex *index, Ms
 {
 	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
 	MemoryContext old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
-	bool		isnull;
-	Datum		value = ExecEvalExpr(term->value, econtext, &isnull);
 	bool		known;
 
 	Assert(ms_labelterm_is_range(term));
-	known = value_range(state, term, index, value, isnull, range);
+	known = value_range(state, term, index, term->nvalues > 0 ? term->values[0] : (Datum) 0,
+						term->nvalues == 0, range);
 	MemoryContextSwitchTo(old);
 	return known;
 }
@@ -372,15 +384,16 @@ reserve_codes(CodeList *list, int n)
 
 /* Looks values up in the dictionary. */
 static void
-add_codes_of_bytes(MsScanState *state, const MsLabelTerm *term, const Datum *values,
-				   const bool *nulls, int n, CodeList *list)
+add_codes_of_bytes(MsScanState *state, const MsLabelTerm *term, CodeList *list)
 {
+	int			n = term->nvalues;
 	MsTable    *table = state->desc->table;
 	TupleDesc	tupdesc = RelationGetDescr(state->css.ss.ss_currentRelation);
 	MsLabelValue *labels = palloc(sizeof(MsLabelValue) * Max(n, 1));
 
 	for (int i = 0; i < n; i++)
-		ms_label_from_datum(TupleDescAttr(tupdesc, term->att), values[i], nulls[i], &labels[i]);
+		ms_label_from_datum(TupleDescAttr(tupdesc, term->att), term->values[i], term->nulls[i],
+							&labels[i]);
 
 	reserve_codes(list, list->n + n);
 	ms_lock_shared(table->lock, MS_RANK_TABLE);
@@ -399,22 +412,18 @@ add_codes_of_bytes(MsScanState *state, const MsLabelTerm *term, const Datum *val
 static bool
 add_codes(MsScanState *state, MsLabelTerm *term, MsCodeIndex *index, CodeList *list)
 {
-	Datum	   *values = NULL;
-	bool	   *nulls = NULL;
-	int			n = term_values(term, state->css.ss.ps.ps_ExprContext, &values, &nulls);
-
 	if (term->kind == MS_TERM_BYTES)
 	{
-		add_codes_of_bytes(state, term, values, nulls, n, list);
+		add_codes_of_bytes(state, term, list);
 		return true;
 	}
 	if (index == NULL)
 		return false;
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < term->nvalues; i++)
 	{
 		MsLabelRange range;
 
-		if (!value_range(state, term, index, values[i], nulls[i], &range) ||
+		if (!value_range(state, term, index, term->values[i], term->nulls[i], &range) ||
 			range.to - range.from > (uint32) (MAX_CODES - list->n))
 			return false;
 		reserve_codes(list, list->n + (int) (range.to - range.from));

@@ -44,6 +44,7 @@
 #include "am/write.h"
 #include "exec/agg.h"
 #include "exec/exec.h"
+#include "exec/labelwalk.h"
 #include "exec/scan.h"
 
 bool		ms_enable_customscan = true;
@@ -173,7 +174,8 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 
 	split_exprs(state, cscan);
 	state->order = list_nth_int(cscan->custom_private, MS_PRIVATE_ORDER);
-	state->distinct = distinct_keys(cscan);
+	if (state->order != MS_ORDER_LABEL)
+		state->distinct = distinct_keys(cscan);
 	if (estate->es_epq_active != NULL)
 		compile_for_any_slot(node);
 	state->safe_qual = ExecInitQual(state->exprs[MS_EXPR_SAFE], &node->ss.ps);
@@ -191,7 +193,10 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	ms_scan_prepare(state, estate);
 	state->index = ms_labelindex_create(state, cscan->scan.scanrelid);
 	state->codes = ms_labelcodes_create(state, cscan->scan.scanrelid);
-	if (state->order == MS_ORDER_SERIES)
+	if (state->order == MS_ORDER_LABEL)
+		state->walk = ms_labelwalk_create(state, list_copy_tail(cscan->custom_private,
+																MS_PRIVATE_KEYS));
+	if (state->order == MS_ORDER_SERIES || state->order == MS_ORDER_LABEL)
 		state->reader = ms_rows_create(state, estate->es_epq_active == NULL);
 	if (list_nth_int(cscan->custom_private, MS_PRIVATE_REFETCH) && estate->es_epq_active == NULL)
 		state->refetch = ms_refetch_begin(estate, RelationGetRelid(rel));
@@ -271,10 +276,15 @@ ms_scan_start(MsScanState *state)
 	state->limit = ms_cursor_series_limit(state->cursor);
 	state->next = 0;
 	state->claimed = state->shared != NULL ? 0 : state->limit;
+	state->indexed = state->walking = false;
 	state->coded = ms_labelcodes_start(state);
-	state->indexed = !state->coded && ms_labelindex_start(state);
-	if (!state->coded && !state->indexed)
+	state->walking = ms_labelwalk_start(state);
+	if (!state->coded && !state->walking)
+		state->indexed = ms_labelindex_start(state);
+	if (!state->coded && !state->walking && !state->indexed)
 		state->coded = ms_labelcodes_start_among_all(state);
+	if (state->walk != NULL && !state->walking)
+		ms_labelwalk_list(state);
 	state->done = false;
 	if (state->reader != NULL)
 		ms_rows_start(state);

@@ -1,10 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * orderpaths.c
- *	  Paths in the order of time, and paths for one row of each series.
+ *	  Paths in the order of time or of a label, and paths for one row of each
+ *	  series.
  *
- * Both serve queries that want the end of something: ORDER BY ts DESC LIMIT n
- * gets a path whose rows come by time (sorted.c), and DISTINCT ON (labels) ...
+ * They serve queries that want the end of something: ORDER BY ts DESC LIMIT n
+ * gets a path whose rows come by time (sorted.c), ORDER BY label, and max(label), one whose
+ * series come by the label (labelwalk.c), and DISTINCT ON (labels) ...
  * ORDER BY labels, ts DESC one that has only the newest row of each combination of
  * them, sorted, or, if something else decides as well, of each series, under
  * PostgreSQL's own Sort and Unique (lastrow.c).
@@ -19,6 +21,8 @@
 
 #include <math.h>
 
+#include "access/stratnum.h"
+#include "access/sysattr.h"
 #include "catalog/pg_type_d.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -35,7 +39,7 @@
 
 #include "compat.h"
 #include "exec/exec.h"
-#include "exec/scan.h"
+#include "exec/labelwalk.h"
 
 #define MAX_SORTED_SERIES	1000000
 
@@ -65,8 +69,6 @@ orders_by_time(PlannerInfo *root, RelOptInfo *rel, AttrNumber time_att)
 {
 	ListCell   *lc;
 
-	if (root->query_pathkeys == NIL)
-		return false;
 	foreach(lc, linitial_node(PathKey, root->query_pathkeys)->pk_eclass->ec_members)
 	{
 		Var		   *var = (Var *) ((EquivalenceMember *) lfirst(lc))->em_expr;
@@ -77,12 +79,82 @@ orders_by_time(PlannerInfo *root, RelOptInfo *rel, AttrNumber time_att)
 	return false;
 }
 
-/* Offers a path by time if the query wants that order.  Called for a base relation. */
+/* The label that a member of an equivalence class is; 0 if it is none. */
+static AttrNumber
+member_label(EquivalenceMember *em, RelOptInfo *rel, const MsPlanRel *prel)
+{
+	Var		   *var = (Var *) em->em_expr;
+
+	/* a varchar is sorted as a text */
+	if (IsA(var, RelabelType) && em->em_datatype == TEXTOID)
+		var = (Var *) ((RelabelType *) var)->arg;
+	if (!IsA(var, Var) || var->varno != (int) rel->relid || var->varlevelsup != 0 ||
+		(var->vartype != em->em_datatype &&
+		 (var->vartype != VARCHAROID || em->em_datatype != TEXTOID)) ||
+		!bms_is_member(var->varattno - FirstLowInvalidHeapAttributeNumber, prel->label_atts))
+		return 0;
+	return var->varattno;
+}
+
+/*
+ * Are rows of equal labels those of one series, so that they are in the order of time as well?  Only if there is
+ * no other label, and none that is equal without being the same.
+ */
+static bool
+then_by_time(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, const MsLabelSort *sort)
+{
+	List	   *by_time = time_pathkeys(root, rel, prel->time_att, false);
+	Oid			equality = get_opfamily_member(sort->opfamily, sort->type, sort->type,
+											   BTEqualStrategyNumber);
+
+	return by_time != NIL && list_length(root->query_pathkeys) > 1 &&
+		linitial(by_time) == lsecond(root->query_pathkeys) &&
+		bms_num_members(prel->label_atts) == 1 &&
+		OidIsValid(equality) && ms_compares_bytes(get_opcode(equality), sort->collation);
+}
+
+/* Offers a path in the order of a label, if that comes first. */
+static void
+add_label_path(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
+{
+	PathKey    *pathkey = linitial_node(PathKey, root->query_pathkeys);
+	ListCell   *lc;
+
+	foreach(lc, pathkey->pk_eclass->ec_members)
+	{
+		EquivalenceMember *em = lfirst(lc);
+		AttrNumber	att = member_label(em, rel, prel);
+		MsLabelSort sort = {pathkey->pk_opfamily, em->em_datatype, pathkey->pk_eclass->ec_collation};
+		CustomPath *cpath;
+
+		if (att == 0 || !OidIsValid(ms_labelsort_comparison(&sort, sort.type)))
+			continue;
+		cpath = ms_make_scan_path(root, rel, prel, MS_ORDER_LABEL);
+		cpath->custom_private = lappend_int(cpath->custom_private, att);
+		cpath->custom_private = lappend_int(cpath->custom_private, (int) sort.opfamily);
+		cpath->custom_private = lappend_int(cpath->custom_private, (int) sort.type);
+		cpath->custom_private = lappend_int(cpath->custom_private, (int) sort.collation);
+		cpath->custom_private = lappend_int(cpath->custom_private,
+											ms_pathkey_is_descending(pathkey));
+		cpath->custom_private = lappend_int(cpath->custom_private, pathkey->pk_nulls_first);
+		cpath->path.pathkeys = list_make1(pathkey);
+		if (then_by_time(root, rel, prel, &sort))
+			cpath->path.pathkeys = lappend(cpath->path.pathkeys, lsecond(root->query_pathkeys));
+		ms_walk_cost(prel, &cpath->path);
+		add_path(rel, (Path *) cpath);
+		return;
+	}
+}
+
+/* Offers paths in an order that the query wants.  Called for a base relation. */
 void
 ms_add_sorted_paths(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
 {
-	if (!orders_by_time(root, rel, prel->time_att) || prel->stats.series > MAX_SORTED_SERIES ||
+	if (root->query_pathkeys == NIL || prel->stats.series > MAX_SORTED_SERIES ||
 		!bms_is_empty(rel->lateral_relids) || !conditions_allow_order(root, prel))
+		return;
+	add_label_path(root, rel, prel);
+	if (!orders_by_time(root, rel, prel->time_att))
 		return;
 	for (int descending = 0; descending <= 1; descending++)
 	{

@@ -18,6 +18,7 @@
  * labelorder.c	sorts the values of a label
  * codeindex.c	remembers which series have a code
  * labelindex.c	finds series by a label, in scans that run many times
+ * labelwalk.c	visits series in the order of a label
  * sorted.c		reads in the order of time
  * lastrow.c	reads one row of each series, or combination of labels
  * step.c		goes through one series row by row
@@ -68,7 +69,8 @@ typedef enum MsExprKind
 /*
  * A plan's custom_private is a list of integers: how many expressions there
  * are of each kind, whether rows may have to be fetched again, the order, and
- * the keys of which there shall be one row each, as an MsDistinctKey has them.
+ * the keys of which there shall be one row each, as an MsDistinctKey has them,
+ * or the label by which series are visited (MsWalkPlace).
  * A path's has the order and the keys alone.
  */
 #define MS_PRIVATE_REFETCH	MS_NUM_EXPR_KINDS
@@ -93,7 +95,9 @@ typedef enum MsScanOrder
 	MS_ORDER_FIRST,				/* only the oldest row of each series that
 								 * meets the conditions, or of each
 								 * combination of keys */
-	MS_ORDER_LAST				/* only the newest */
+	MS_ORDER_LAST,				/* only the newest */
+	MS_ORDER_LABEL				/* by a label, which the list goes on to
+								 * describe (labelwalk.h) */
 } MsScanOrder;
 
 /* About how many rows the first slice of a scan by time has, and a later one if it goes on for long. */
@@ -137,6 +141,7 @@ extern bool ms_timerange_eval(List *bounds, ExprContext *econtext, int64 *lo, in
 /* cost.c */
 extern double ms_scan_pages(RelOptInfo *rel, const MsPlanRel *prel);
 extern void ms_sorted_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *path);
+extern void ms_walk_cost(const MsPlanRel *prel, Path *path);
 extern void ms_scan_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *path);
 
 /* paths.c */
@@ -186,6 +191,7 @@ typedef struct MsScanShared
 typedef struct MsRefetch MsRefetch;
 typedef struct MsLabelIndex MsLabelIndex;
 typedef struct MsLabelCodes MsLabelCodes;
+typedef struct MsLabelWalk MsLabelWalk;
 typedef struct MsSorted MsSorted;
 typedef struct MsStepper MsStepper;
 typedef struct MsRowReader MsRowReader;
@@ -266,6 +272,8 @@ struct MsScanState
 	MsLabelCodes *codes;		/* owned; likewise */
 	bool		coded;			/* this scan is led by codes */
 	MsRowReader *reader;		/* owned; of a scan by series */
+	MsLabelWalk *walk;			/* owned; of a scan by a label */
+	bool		walking;		/* this scan is led by it */
 	MsSorted   *sorted;			/* owned; of a scan by time */
 	MsStepper  *step;			/* owned; for rows one by one */
 	MsLastRow  *lastrow;		/* owned; of a scan with keys */

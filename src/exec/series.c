@@ -22,7 +22,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 
-#include "exec/scan.h"
+#include "exec/labelwalk.h"
 
 typedef enum Presence
 {
@@ -164,6 +164,8 @@ take_series(MsScanState *state, uint32 sid)
 static bool
 next_candidate(MsScanState *state, uint32 *sid)
 {
+	if (state->walking)
+		return ms_labelwalk_next(state, sid);
 	if (state->indexed)
 		return ms_labelindex_next(state, sid);
 	if (state->coded)
