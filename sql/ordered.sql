@@ -42,6 +42,16 @@ SELECT DISTINCT ON (host) host, ts, w FROM ordered WHERE w IS NULL AND ts >= '20
 EXPLAIN (COSTS OFF) SELECT DISTINCT ON (host) host, ts FROM ordered ORDER BY host, v DESC;
 EXPLAIN (COSTS OFF) SELECT DISTINCT ON (w) w, ts FROM ordered ORDER BY w, ts DESC;
 
+-- In the order of labels: series are sorted, not rows
+EXPLAIN (COSTS OFF) SELECT * FROM ordered ORDER BY dc DESC, host, ts;
+SELECT max(d), count(d) FROM (SELECT ts - lag(ts) OVER (PARTITION BY host ORDER BY ts) AS d FROM ordered) x;
+-- rows of several series of one label are sorted by time, no others
+EXPLAIN (COSTS OFF) SELECT * FROM ordered ORDER BY dc, ts;
+SELECT count(*), count(*) FILTER (WHERE (dc, ts) < (d, t)) AS disorder
+  FROM (SELECT dc, ts, lag(dc) OVER w AS d, lag(ts) OVER w AS t FROM (SELECT dc, ts FROM ordered ORDER BY dc, ts OFFSET 0) x WINDOW w AS ()) y;
+SELECT dc, ts, host, v FROM ordered WHERE v > 1700 AND host <> 'h3' ORDER BY dc DESC, ts LIMIT 3;
+SELECT n, array(SELECT host || ' ' || v FROM ordered WHERE v >= n AND v < n + 1 ORDER BY dc, ts) FROM generate_series(1, 3) n;
+
 -- For each row of another table; the series is looked up
 CREATE TEMP TABLE names AS SELECT 'h' || i AS host FROM generate_series(0, 6) i;
 ANALYZE names;

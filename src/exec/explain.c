@@ -43,6 +43,8 @@
 
 static const char *const order_names[] = {
 	[MS_ORDER_SERIES] = "by series",
+	[MS_ORDER_LABELS] = "by labels",
+	[MS_ORDER_LABELS_TIME] = "by labels, then by time",
 	[MS_ORDER_TIME] = "by time",
 	[MS_ORDER_TIME_DESC] = "by time, descending",
 	[MS_ORDER_FIRST] = "oldest row of each series",
@@ -153,7 +155,7 @@ show_counters(MsScanState *state, bool summaries, ExplainState *es)
 	show_counts("Samples", n[MS_COUNT_SAMPLES_READ], n[MS_COUNT_SAMPLES_SKIPPED], es);
 }
 
-/* The labels of whose values there is one row each. */
+/* The labels of whose values there is one row each, or by which series are sorted. */
 static List *
 distinct_labels(MsScanState *state)
 {
@@ -181,7 +183,7 @@ ms_scan_explain_conditions(CustomScanState *node, List *ancestors, ExplainState 
 	List	   *labels = list_concat_copy(state->exprs[MS_EXPR_SAFE],
 										  state->exprs[MS_EXPR_LABEL]);
 
-	if (state->distinct != NIL)
+	if (state->distinct != NIL && (state->order == MS_ORDER_FIRST || state->order == MS_ORDER_LAST))
 	{
 		ExplainPropertyText("Order", state->order == MS_ORDER_LAST ?
 							"by labels, newest row of each" : "by labels, oldest row of each", es);
@@ -190,7 +192,10 @@ ms_scan_explain_conditions(CustomScanState *node, List *ancestors, ExplainState 
 	else if (state->order == MS_ORDER_LABEL)
 		show_label_order(state, es);
 	else if (state->order != MS_ORDER_SERIES)
+	{
 		ExplainPropertyText("Order", order_names[state->order], es);
+		ms_scan_show_keys("Label Key", distinct_labels(state), node, ancestors, es);
+	}
 	ms_scan_show_conditions("Series Filter", labels, node, ancestors, es);
 	ms_scan_show_conditions("Time Range", state->exprs[MS_EXPR_TIME], node, ancestors, es);
 }

@@ -146,7 +146,7 @@ ms_scan_prepare(MsScanState *state, EState *estate)
 	place_columns(state);
 }
 
-/* The keys of which there shall be one row each. */
+/* The keys of which there shall be one row each, or by which series are sorted. */
 static List *
 distinct_keys(const CustomScan *cscan)
 {
@@ -196,7 +196,9 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	if (state->order == MS_ORDER_LABEL)
 		state->walk = ms_labelwalk_create(state, list_copy_tail(cscan->custom_private,
 																MS_PRIVATE_KEYS));
-	if (state->order == MS_ORDER_SERIES || state->order == MS_ORDER_LABEL)
+	if (state->order == MS_ORDER_LABELS || state->order == MS_ORDER_LABELS_TIME)
+		state->series_order = ms_seriesorder_create(state);
+	if (state->order == MS_ORDER_SERIES || state->walk != NULL || state->series_order != NULL)
 		state->reader = ms_rows_create(state, estate->es_epq_active == NULL);
 	if (list_nth_int(cscan->custom_private, MS_PRIVATE_REFETCH) && estate->es_epq_active == NULL)
 		state->refetch = ms_refetch_begin(estate, RelationGetRelid(rel));
@@ -268,7 +270,7 @@ ms_scan_start(MsScanState *state)
 		state->cursor = ms_cursor_open(state->desc->table, estate->es_snapshot,
 									   state->lo, state->hi, state->need, state->desc->nvalues);
 		MemoryContextSwitchTo(old);
-		ms_cursor_count_skipped(state->cursor, state->analyze && state->order == MS_ORDER_SERIES);
+		ms_cursor_count_skipped(state->cursor, state->analyze && state->reader != NULL);
 		ms_cursor_set_backward(state->cursor, state->order == MS_ORDER_LAST ||
 							   state->order == MS_ORDER_TIME_DESC);
 		ms_cursor_set_last(state->cursor, state->order == MS_ORDER_LAST && ms_enable_summaries);
@@ -286,6 +288,8 @@ ms_scan_start(MsScanState *state)
 	if (state->walk != NULL && !state->walking)
 		ms_labelwalk_list(state);
 	state->done = false;
+	if (state->series_order != NULL)
+		ms_seriesorder_start(state);
 	if (state->reader != NULL)
 		ms_rows_start(state);
 	if (state->order == MS_ORDER_TIME || state->order == MS_ORDER_TIME_DESC)
@@ -331,7 +335,7 @@ next_row(ScanState *ss)
 			return slot;
 		return ExecStoreVirtualTuple(slot);
 	}
-	if (!ms_rows_next(state, slot))
+	if (state->series_order != NULL ? !ms_seriesorder_next_row(state, slot) : !ms_rows_next(state, slot))
 		return slot;
 	return ExecStoreVirtualTuple(slot);
 }
@@ -381,6 +385,7 @@ rescan(CustomScanState *node)
 	ExecScanReScan(&node->ss);
 	ms_sorted_end(state);
 	ms_lastrow_end(state);
+	ms_seriesorder_reset(state);
 	state->started = false;
 	state->done = false;
 	state->standing = false;
@@ -392,6 +397,7 @@ rescan(CustomScanState *node)
 void
 ms_scan_close(MsScanState *state)
 {
+	ms_seriesorder_reset(state);
 	if (state->cursor != NULL)
 		ms_cursor_close(state->cursor);
 	state->cursor = NULL;

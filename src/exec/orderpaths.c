@@ -6,7 +6,8 @@
  *
  * They serve queries that want the end of something: ORDER BY ts DESC LIMIT n
  * gets a path whose rows come by time (sorted.c), ORDER BY label, and max(label), one whose
- * series come by the label (labelwalk.c), and DISTINCT ON (labels) ...
+ * series come by the label (labelwalk.c), ORDER BY label, ts, and windows of that kind, one whose
+ * series are sorted by labels (seriesorder.c), and DISTINCT ON (labels) ...
  * ORDER BY labels, ts DESC one that has only the newest row of each combination of
  * them, sorted, or, if something else decides as well, of each series, under
  * PostgreSQL's own Sort and Unique (lastrow.c).
@@ -35,6 +36,7 @@
 #include "optimizer/tlist.h"
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
+#include "utils/selfuncs.h"
 #include "utils/typcache.h"
 
 #include "compat.h"
@@ -42,6 +44,7 @@
 #include "exec/labelwalk.h"
 
 #define MAX_SORTED_SERIES	1000000
+#define MAX_LISTED_SERIES	100000	/* with copies of labels */
 
 static create_upper_paths_hook_type prev_create_upper_paths_hook = NULL;
 
@@ -146,6 +149,103 @@ add_label_path(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
 	}
 }
 
+/* The column of the relation that a pathkey orders by, in its own type; NULL if there is none. */
+static Var *
+column_of_pathkey(const PathKey *pathkey, const RelOptInfo *rel)
+{
+	ListCell   *lc;
+
+	foreach(lc, pathkey->pk_eclass->ec_members)
+	{
+		EquivalenceMember *em = lfirst_node(EquivalenceMember, lc);
+		Var		   *var = (Var *) em->em_expr;
+
+		if (IsA(var, Var) && bms_equal(em->em_relids, rel->relids) && var->varattno > 0)
+			return var;
+	}
+	return NULL;
+}
+
+/* How far, and how, the query's order is one of labels. */
+typedef struct LabelOrder
+{
+	int			npathkeys;		/* that are met */
+	List	   *keys;			/* what the plan needs to know of them */
+	List	   *columns;		/* Vars */
+	bool		by_time;		/* the last one is the time */
+	bool		single;			/* no two series have the same labels of these */
+} LabelOrder;
+
+static void
+match_labels(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, LabelOrder *order)
+{
+	Bitmapset  *seen = NULL;
+	ListCell   *lc;
+
+	memset(order, 0, sizeof(*order));
+	foreach(lc, root->query_pathkeys)
+	{
+		PathKey    *pathkey = lfirst_node(PathKey, lc);
+		bool		descending = ms_pathkey_is_descending(pathkey);
+		Var		   *var = column_of_pathkey(pathkey, rel);
+		Oid			op;
+
+		if (var == NULL)
+			break;
+		if (var->varattno == prel->time_att)
+		{
+			order->by_time = order->npathkeys > 0 && !descending;
+			order->npathkeys += order->by_time;
+			break;
+		}
+		op = get_opfamily_member(pathkey->pk_opfamily, var->vartype, var->vartype,
+								 descending ? BTGreaterStrategyNumber : BTLessStrategyNumber);
+		if (!OidIsValid(op) ||
+			!bms_is_member(var->varattno - FirstLowInvalidHeapAttributeNumber, prel->label_atts))
+			break;
+		seen = bms_add_member(seen, var->varattno - FirstLowInvalidHeapAttributeNumber);
+		order->keys = lappend_int(order->keys, var->varattno);
+		order->keys = lappend_int(order->keys, (int) op);
+		order->keys = lappend_int(order->keys, (int) pathkey->pk_eclass->ec_collation);
+		order->keys = lappend_int(order->keys, pathkey->pk_nulls_first);
+		order->columns = lappend(order->columns, var);
+		order->npathkeys++;
+	}
+	order->single = bms_equal(seen, prel->label_atts);
+}
+
+/*
+ * Offers a path sorted by labels, as far as the query wants that order, if it wants more than one label.
+ * (For that, add_label_path has a way that need not list all.)
+ */
+static void
+add_label_order_path(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
+{
+	double		series = Max(prel->stats.series, 2);
+	double		groups;
+	Cost		sorting;
+	CustomPath *cpath;
+	LabelOrder	order;
+
+	match_labels(root, rel, prel, &order);
+	if (order.npathkeys < 2 || prel->stats.series > MAX_LISTED_SERIES)
+		return;
+	sorting = series * (3.0 + log2(series)) * 2.0 * cpu_operator_cost;
+	cpath = ms_make_scan_path(root, rel, prel, order.by_time ? MS_ORDER_LABELS_TIME : MS_ORDER_LABELS);
+	cpath->custom_private = list_concat(cpath->custom_private, order.keys);
+	cpath->path.pathkeys = list_copy_head(root->query_pathkeys, order.npathkeys);
+	cpath->path.startup_cost += sorting;
+	cpath->path.total_cost += sorting;
+	if (order.by_time && !order.single)
+	{
+		groups = estimate_num_groups(root, order.columns, rel->rows, NULL, NULL);
+		if (groups < 0.9 * series * prel->label_sel)
+			cpath->path.total_cost += rel->rows * (1.0 + log2(Max(rel->rows / groups, 2))) *
+				2.0 * cpu_operator_cost;
+	}
+	add_path(rel, (Path *) cpath);
+}
+
 /* Offers paths in an order that the query wants.  Called for a base relation. */
 void
 ms_add_sorted_paths(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
@@ -154,6 +254,7 @@ ms_add_sorted_paths(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
 		!bms_is_empty(rel->lateral_relids) || !conditions_allow_order(root, prel))
 		return;
 	add_label_path(root, rel, prel);
+	add_label_order_path(root, rel, prel);
 	if (!orders_by_time(root, rel, prel->time_att))
 		return;
 	for (int descending = 0; descending <= 1; descending++)

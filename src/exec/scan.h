@@ -17,6 +17,7 @@
  * labelterm.c	tells which codes meet a condition
  * labelorder.c	sorts the values of a label
  * codeindex.c	remembers which series have a code
+ * seriesorder.c	reads series in the order of labels
  * labelindex.c	finds series by a label, in scans that run many times
  * labelwalk.c	visits series in the order of a label
  * sorted.c		reads in the order of time
@@ -69,15 +70,15 @@ typedef enum MsExprKind
 /*
  * A plan's custom_private is a list of integers: how many expressions there
  * are of each kind, whether rows may have to be fetched again, the order, and
- * the keys of which there shall be one row each, as an MsDistinctKey has them,
- * or the label by which series are visited (MsWalkPlace).
+ * the keys of which there shall be one row each, or by which series are sorted, as an
+ * MsDistinctKey has them, or the label by which series are visited (MsWalkPlace).
  * A path's has the order and the keys alone.
  */
 #define MS_PRIVATE_REFETCH	MS_NUM_EXPR_KINDS
 #define MS_PRIVATE_ORDER	(MS_NUM_EXPR_KINDS + 1)
 #define MS_PRIVATE_KEYS		(MS_NUM_EXPR_KINDS + 2)
 
-/* A label by which rows are sorted, and of whose values there is one row each. */
+/* A label by which series are sorted, or of whose values there is one row each. */
 typedef struct MsDistinctKey
 {
 	AttrNumber	att;
@@ -90,6 +91,8 @@ typedef struct MsDistinctKey
 typedef enum MsScanOrder
 {
 	MS_ORDER_SERIES = 0,		/* series by series, times ascending in each */
+	MS_ORDER_LABELS,			/* the same, sorted by labels */
+	MS_ORDER_LABELS_TIME,		/* and rows of equal ones by time */
 	MS_ORDER_TIME,				/* by time */
 	MS_ORDER_TIME_DESC,
 	MS_ORDER_FIRST,				/* only the oldest row of each series that
@@ -192,6 +195,7 @@ typedef struct MsRefetch MsRefetch;
 typedef struct MsLabelIndex MsLabelIndex;
 typedef struct MsLabelCodes MsLabelCodes;
 typedef struct MsLabelWalk MsLabelWalk;
+typedef struct MsSeriesOrder MsSeriesOrder;
 typedef struct MsSorted MsSorted;
 typedef struct MsStepper MsStepper;
 typedef struct MsRowReader MsRowReader;
@@ -271,6 +275,8 @@ struct MsScanState
 	bool		indexed;		/* this scan is led by the index */
 	MsLabelCodes *codes;		/* owned; likewise */
 	bool		coded;			/* this scan is led by codes */
+	MsSeriesOrder *series_order;	/* owned; NULL: series come as they are... */
+	bool		listing;		/* ...as they do while they are listed */
 	MsRowReader *reader;		/* owned; of a scan by series */
 	MsLabelWalk *walk;			/* owned; of a scan by a label */
 	bool		walking;		/* this scan is led by it */
@@ -349,6 +355,13 @@ extern MsLabelCodes *ms_labelcodes_create(MsScanState *state, Index relid);
 extern bool ms_labelcodes_start(MsScanState *state);
 extern bool ms_labelcodes_start_among_all(MsScanState *state);
 extern bool ms_labelcodes_next(MsScanState *state, uint32 *sid);
+
+/* seriesorder.c */
+extern MsSeriesOrder *ms_seriesorder_create(MsScanState *state);
+extern void ms_seriesorder_start(MsScanState *state);
+extern bool ms_seriesorder_next(MsScanState *state, uint32 *sid);
+extern bool ms_seriesorder_next_row(MsScanState *state, TupleTableSlot *slot);
+extern void ms_seriesorder_reset(MsScanState *state);
 
 /* sorted.c */
 extern void ms_sorted_start(MsScanState *state);

@@ -164,6 +164,8 @@ take_series(MsScanState *state, uint32 sid)
 static bool
 next_candidate(MsScanState *state, uint32 *sid)
 {
+	if (state->series_order != NULL && !state->listing)
+		return ms_seriesorder_next(state, sid);
 	if (state->walking)
 		return ms_labelwalk_next(state, sid);
 	if (state->indexed)

@@ -226,6 +226,21 @@ sub aggregate
 	return $agg;
 }
 
+# Rows in an order, as one value.
+sub ordered_query
+{
+	my ($t) = @_;
+	my @labels = map { $_->{name} } @{ $t->{labels} };
+	my @by = grep { chance(0.7) } @labels;
+	my @where = map { condition($t) } 1 .. any(0, 0, 1, 2);
+	return 'SELECT md5(string_agg(x::text, E\'\n\')), count(*) FROM (SELECT '
+	  . join(', ', 'ts', 'v2', 'v3', @labels, (@labels ? "lag(ts) OVER (PARTITION BY " . join(', ', @labels) . ', '
+			. join(', ', map { "$_\::text" } @labels) . ' ORDER BY ts)' : ())) . ' FROM T'
+	  . (@where ? ' WHERE ' . join(' AND ', @where) : '')
+	  . ' ORDER BY ' . join(', ', (map { $_ . any('', '', ' DESC', ' NULLS FIRST', ' DESC NULLS LAST') } @by), any('ts', 'ts', 'ts DESC'),
+		(map { "$_\::text" } @labels)) . any('', '', ' LIMIT 50') . ') x';
+}
+
 # One question; T stands for the table.  Returns it and how many keys its rows begin with.
 sub query
 {
@@ -233,6 +248,8 @@ sub query
 	my @labels = @{ $t->{labels} };
 	my $exact = chance(0.3);
 	my (@keys, %seen);
+
+	return (ordered_query($t), 0) if chance(0.1);
 
 	@keys = map { [ "$_->{name}::text", "$_->{name}::text" ] } @labels if $exact;
 	push @keys, grep { !$seen{ $_->[0] }++ } map { key($t) } 1 .. any(0, 1, 1, 2, 3);
