@@ -181,6 +181,9 @@ extern bool ms_chunk_block_summary(const MsChunk *c, const MsBlockInfo *b,
 								   int col, MsSummary *s);
 extern bool ms_chunk_block_totals(const MsChunk *c, const MsBlockInfo *b,
 								  int col, MsSummary *s, MsCodecWork *work);
+extern bool ms_chunk_block_run_totals(const MsChunk *c, const MsBlockInfo *b, int col,
+									  const int *bounds, int nruns,
+									  MsSummary *results, MsCodecWork *work);
 extern bool ms_chunk_block_times(const MsChunk *c, const MsBlockInfo *b,
 								 int64 *out);
 extern bool ms_chunk_block_values(const MsChunk *c, const MsBlockInfo *b,

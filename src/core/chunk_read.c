@@ -488,6 +488,22 @@ ms_chunk_block_totals(const MsChunk *c, const MsBlockInfo *b, int col,
 										s, &work->scratch);
 }
 
+/* The same of runs of rows; see ms_value_run_totals(). */
+bool
+ms_chunk_block_run_totals(const MsChunk *c, const MsBlockInfo *b, int col,
+						  const int *bounds, int nruns,
+						  MsSummary *results, MsCodecWork *work)
+{
+	const uint8 *p;
+	Size		len;
+
+	if (col >= c->ncols)
+		return false;
+	p = column_stream(c, b, col, &len);
+	return p != NULL && ms_value_run_totals(p, len, c->bytes + c->len, b->nrows, bounds, nruns,
+											results, &work->scratch);
+}
+
 /*
  * Decode a column of a block.  "out" and "nulls" have nrows elements.
  * *has_nulls says whether any row is null; "nulls" is set only then.  Null

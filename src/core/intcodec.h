@@ -26,6 +26,8 @@ extern int	ms_int_encode(const uint64 *q, int n, uint8 *dst, MsIntWork *work);
 extern bool ms_int_decode(MsReader *r, const uint8 *limit, int n, uint64 *out);
 extern bool ms_int_doubles_narrow(MsReader *r, const uint8 *limit, int n, int32 *x,
 								  const MsNarrowMap *map, double *out);
+extern bool ms_int_run_totals_narrow(MsReader *r, const uint8 *limit, int n, int32 *x,
+									 const int *bounds, int nruns, MsNarrowTotals *totals);
 extern bool ms_int_totals_narrow(MsReader *r, const uint8 *limit, int n, int32 *x,
 								 MsNarrowTotals *totals);
 extern bool ms_int_decode_one(MsReader *r, const uint8 *limit, int n, int i,

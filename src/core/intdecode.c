@@ -379,3 +379,54 @@ ms_int_totals_narrow(MsReader *r, const uint8 *limit, int n, int32 *x,
 	}
 	return true;
 }
+
+/*
+ * The same of runs of the integers, of which run i has numbers bounds[i] to
+ * bounds[i + 1] - 1, at least one.
+ */
+bool
+ms_int_run_totals_narrow(MsReader *r, const uint8 *limit, int n, int32 *x,
+						 const int *bounds, int nruns, MsNarrowTotals *totals)
+{
+	MsReader	at = *r;
+	Head		h;
+	int32	   *packed;
+	int32		base;
+
+	if (!read_narrow_head(&at, n, &h))
+		return false;
+	base = (int32) h.base;
+	packed = x + n - h.count;
+	ms_narrow_unpack(h.packed, limit, h.count, h.width, packed);
+	if (!patch_narrow(&at, limit, &h, false, packed))
+		return false;
+	*r = at;
+
+	x[0] = 0;
+	if (h.order == 1)
+		ms_narrow_add_up(packed, h.count, base, 0);
+	else if (h.order == 2)
+	{
+		x[1] = (int32) h.delta;
+		ms_narrow_add_up(packed, h.count, base, x[1]);
+		ms_narrow_add_up(packed, h.count, 0, x[1]);
+	}
+	else
+	{
+		/* the base is added to sums */
+		x[0] = -base;
+	}
+	for (int i = 0; i < nruns; i++)
+	{
+		int			count = bounds[i + 1] - bounds[i];
+
+		ms_narrow_run_totals(x + bounds[i], count, &totals[i]);
+		if (h.order == 0)
+		{
+			totals[i].min += base;
+			totals[i].max += base;
+			totals[i].sum += (int64) base * count;
+		}
+	}
+	return true;
+}

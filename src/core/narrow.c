@@ -197,6 +197,32 @@ ms_narrow_totals(const int32 *x, int n, int32 base, MsNarrowTotals *totals)
 	lanes_end(&lanes, totals);
 }
 
+/* Least, greatest and sum of n > 0 numbers alone. */
+AVX2 void
+ms_narrow_run_totals(const int32 *x, int n, MsNarrowTotals *totals)
+{
+	const		__m256i first = _mm256_set1_epi32(x[0]);
+	Lanes		lanes = {first, first, _mm256_setzero_si256()};
+	int			i;
+
+	for (i = 0; i + 8 <= n; i += 8)
+		lanes_add(&lanes, load(x + i));
+	if (i < n)
+	{
+		/*
+		 * for the least and the greatest, the first number in place of those
+		 * that are not meant
+		 */
+		__m256i		v = first_of(load(x + i), n - i);
+		__m256i		w = _mm256_or_si256(v, _mm256_sub_epi32(first, first_of(first, n - i)));
+
+		lanes.min = _mm256_min_epi32(lanes.min, w);
+		lanes.max = _mm256_max_epi32(lanes.max, w);
+		lanes.sum = _mm256_add_epi32(lanes.sum, v);
+	}
+	lanes_end(&lanes, totals);
+}
+
 /* The same of what ms_narrow_add_up() makes of the numbers. */
 AVX2 void
 ms_narrow_add_up_totals(const int32 *x, int n, int32 base, int32 sum, MsNarrowTotals *totals)
@@ -421,6 +447,12 @@ ms_narrow_add_up_totals(const int32 *x, int n, int32 base, int32 sum, MsNarrowTo
 
 void
 ms_narrow_unpack_across(const uint8 *p, const uint8 *limit, int width, int32 *x)
+{
+	pg_unreachable();
+}
+
+void
+ms_narrow_run_totals(const int32 *x, int n, MsNarrowTotals *totals)
 {
 	pg_unreachable();
 }

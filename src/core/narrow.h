@@ -49,6 +49,7 @@ extern void ms_narrow_add_up(int32 *x, int n, int32 base, int32 sum);
 extern void ms_narrow_totals(const int32 *x, int n, int32 base, MsNarrowTotals *totals);
 extern void ms_narrow_add_up_totals(const int32 *x, int n, int32 base, int32 sum,
 									MsNarrowTotals *totals);
+extern void ms_narrow_run_totals(const int32 *x, int n, MsNarrowTotals *totals);
 extern void ms_narrow_unpack_across(const uint8 *p, const uint8 *limit, int width, int32 *x);
 extern void ms_narrow_totals_across(const int32 *x, int32 base, MsNarrowTotals *totals);
 extern void ms_narrow_doubles(const int32 *x, int n, int32 base, const MsNarrowMap *map,

@@ -35,6 +35,8 @@ typedef struct MsValueWork
 	uint8		buf[2][2 * MS_INT_BOUND(MS_INT_MAX) + 9 * MS_INT_MAX + 128];
 } MsValueWork;
 
+#define MS_VALUE_RUNS	16		/* runs of rows that are looked at together */
+
 extern int	ms_value_encode(const double *v, const bool *nulls, int n,
 							MsValueKind kind, bool quick,
 							uint8 *dst, MsValueWork *work);
@@ -47,6 +49,9 @@ extern bool ms_value_summary(const uint8 *p, Size len, const uint8 *limit,
 							 int n, MsSummary *s, MsValueScratch *scratch);
 extern bool ms_value_totals(const uint8 *p, Size len, const uint8 *limit,
 							int n, MsSummary *s, MsValueScratch *scratch);
+extern bool ms_value_run_totals(const uint8 *p, Size len, const uint8 *limit,
+								int n, const int *bounds, int nruns,
+								MsSummary *results, MsValueScratch *scratch);
 extern bool ms_value_check(const uint8 *p, Size len, const uint8 *limit,
 						   int n, MsValueScratch *scratch);
 extern bool ms_value_is_constant(const uint8 *p, Size len);

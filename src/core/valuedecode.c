@@ -639,18 +639,26 @@ read_totals(Stream *s, MsValueScratch *scratch)
 	return true;
 }
 
+/* The summary of count values of a stream whose integers have this range and sum. */
+static void
+set_mapped(const Stream *s, int count, uint64 qmin, uint64 qmax, uint64 qsum, MsSummary *result)
+{
+	double		power = powers_of_ten[s->decimals];
+
+	result->count = count;
+	result->min = exact_double(s->first + s->factor * qmin) / power;
+	result->max = exact_double(s->first + s->factor * qmax) / power;
+	result->sum = decimal_sum(count * s->first + s->factor * qsum, s->decimals);
+	result->has_nan = false;
+}
+
 /* The summary of a stream that is a function of its integers: the stored one, or from them. */
 static bool
 mapped_summary(Stream *s, bool stored, MsSummary *result, MsValueScratch *scratch)
 {
-	double		power = powers_of_ten[s->decimals];
-
 	if (!stored && !read_totals(s, scratch))
 		return false;
-	result->min = exact_double(s->first + s->factor * s->qmin) / power;
-	result->max = exact_double(s->first + s->factor * s->qmax) / power;
-	result->sum = decimal_sum(s->count * s->first + s->factor * s->qsum,
-							  s->decimals);
+	set_mapped(s, s->count, s->qmin, s->qmax, s->qsum, result);
 	return true;
 }
 
@@ -729,6 +737,56 @@ ms_value_totals(const uint8 *p, Size len, const uint8 *limit, int n,
 		return false;
 	result->count = s.count;
 	return mapped_summary(&s, false, result, scratch);
+}
+
+/* Least, greatest and sum of n > 0 integers. */
+static void
+run_totals(const uint64 *q, int n, int64 *min, int64 *max, uint64 *sum)
+{
+	*min = *max = (int64) q[0];
+	*sum = q[0];
+	for (int i = 1; i < n; i++)
+	{
+		*min = Min(*min, (int64) q[i]);
+		*max = Max(*max, (int64) q[i]);
+		*sum += q[i];
+	}
+}
+
+/*
+ * The same of runs of its rows, of which run i has rows bounds[i] to
+ * bounds[i + 1] - 1, at least one; MS_VALUE_RUNS at most.  False also if a row
+ * is null.
+ */
+bool
+ms_value_run_totals(const uint8 *p, Size len, const uint8 *limit, int n,
+					const int *bounds, int nruns,
+					MsSummary *results, MsValueScratch *scratch)
+{
+	MsNarrowTotals totals[MS_VALUE_RUNS] = {{0}};
+	Stream		s;
+	bool		nulls[MS_INT_MAX];
+	bool		has_nulls;
+	bool		narrow;
+
+	Assert(nruns <= MS_VALUE_RUNS && bounds[0] >= 0 && bounds[nruns] <= n);
+	if (!open_stream(&s, p, len, limit, n, nulls, &has_nulls) || !is_mapped(&s) || s.count != n)
+		return false;
+	narrow = ms_int_run_totals_narrow(&s.r, s.limit, n, scratch->narrow, bounds, nruns, totals);
+	if (!narrow && !read_integers(&s, scratch->q))
+		return false;
+	for (int i = 0; i < nruns; i++)
+	{
+		int			count = bounds[i + 1] - bounds[i];
+		int64		min = totals[i].min;
+		int64		max = totals[i].max;
+		uint64		sum = (uint64) totals[i].sum;
+
+		if (!narrow)
+			run_totals(scratch->q + bounds[i], count, &min, &max, &sum);
+		set_mapped(&s, count, (uint64) min, (uint64) max, sum, &results[i]);
+	}
+	return true;
 }
 
 /*

@@ -341,6 +341,7 @@ typedef struct MsAcc
 	MsScanColumn *column;		/* VALUE, EDGE, COUNTER */
 	MsPredSet  *filter;			/* NULL: all rows */
 	int			want;			/* VALUE */
+	bool		lone;			/* VALUE: nobody else looks at its column */
 	bool		last;			/* EDGE: the last one, not the first */
 	Expr	   *arg;			/* COUNT, BOOL: of labels, or a condition;
 								 * VALUE: an expression */

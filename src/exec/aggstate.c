@@ -17,6 +17,8 @@
 
 #include "exec/agg.h"
 
+#define LONG_RUN	24			/* rows, from which on its totals pay */
+
 /* ---- preparing ---- */
 
 static MsPredSet *
@@ -141,6 +143,23 @@ find_acc(MsAggState *state, const MsAcc *like)
 	return acc;
 }
 
+/* Is it sure that no other accumulator looks at this one's column? */
+static bool
+is_lone(const MsAggState *state, const MsAcc *acc)
+{
+	if (acc->kind != MS_ACC_VALUE || acc->calc != NULL || state->nfilters > 0)
+		return false;
+	for (int i = 0; i < state->naccs; i++)
+	{
+		const MsAcc *other = &state->accs[i];
+
+		if (other->calc != NULL || other->bool_arg != NULL ||
+			(other != acc && other->column == acc->column))
+			return false;
+	}
+	return true;
+}
+
 static Size
 acc_size(const MsAcc *acc)
 {
@@ -189,6 +208,7 @@ ms_accs_init(MsAggState *state, List *aggrefs)
 	}
 	for (int i = 0; i < state->naccs; i++)
 	{
+		state->accs[i].lone = is_lone(state, &state->accs[i]);
 		state->accs[i].offset = size;
 		size += MAXALIGN(acc_size(&state->accs[i]));
 	}
@@ -450,6 +470,31 @@ values_of_all(MsAggState *state, MsAcc *acc, MsBatch *batch, int from, int to)
 	return acc->column->nulls == NULL ? acc->column->values : NULL;
 }
 
+/* Adds runs by their totals, without decoding values; false if they are short, or totals do not do. */
+static bool
+add_run_totals(MsAggState *state, MsAcc *acc, MsBatch *batch, const MsRunOfRows *runs, int nruns)
+{
+	MsSummary	totals[MS_VALUE_RUNS];
+	int			bounds[MS_VALUE_RUNS + 1];
+
+	if (!acc->lone || (acc->want & MS_WANT_SQUARES) || nruns > MS_VALUE_RUNS ||
+		runs[nruns - 1].to - runs[0].from < nruns * LONG_RUN)
+		return false;
+	for (int i = 0; i < nruns; i++)
+		bounds[i] = runs[i].from;
+	bounds[nruns] = runs[nruns - 1].to;
+	if (!ms_batch_run_totals(&state->scan, batch, acc->column, bounds, nruns, totals))
+		return false;
+	for (int i = 0; i < nruns; i++)
+	{
+		char	   *group = ms_group_at(state, runs[i].group);
+
+		if (!ms_value_stats_add_summary((MsValueStats *) (group + acc->offset), acc->want, &totals[i]))
+			ms_acc_rows(state, acc, group, batch, runs[i].from, runs[i].to, NULL);
+	}
+	return true;
+}
+
 /* Adds runs of rows of the batch, each to its group, as above. */
 void
 ms_acc_runs(MsAggState *state, MsAcc *acc, MsBatch *batch, const MsRunOfRows *runs, int nruns,
@@ -457,8 +502,11 @@ ms_acc_runs(MsAggState *state, MsAcc *acc, MsBatch *batch, const MsRunOfRows *ru
 {
 	if (acc->kind == MS_ACC_VALUE && acc->filter == NULL && mask == NULL && nruns > 0)
 	{
-		const double *values = values_of_all(state, acc, batch, runs[0].from, runs[nruns - 1].to);
+		const double *values;
 
+		if (add_run_totals(state, acc, batch, runs, nruns))
+			return;
+		values = values_of_all(state, acc, batch, runs[0].from, runs[nruns - 1].to);
 		if (values != NULL)
 		{
 			ms_value_stats_add_runs(state, acc->offset, acc->want, values, runs, nruns);

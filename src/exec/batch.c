@@ -166,6 +166,21 @@ ms_batch_totals(MsScanState *state, MsBatch *batch, MsScanColumn *column)
 	return column->summarized;
 }
 
+/*
+ * The same of runs of rows, of which run i has rows bounds[i] to bounds[i + 1] - 1;
+ * MS_VALUE_RUNS at most.
+ */
+bool
+ms_batch_run_totals(MsScanState *state, MsBatch *batch, MsScanColumn *column,
+					const int *bounds, int nruns, MsSummary *results)
+{
+	if (batch->chunk == NULL || column->loaded)
+		return false;
+	batch->decoded = true;
+	return ms_chunk_block_run_totals(batch->chunk, batch->block, column->ordinal, bounds, nruns,
+									 results, ms_cursor_work(state->cursor));
+}
+
 /* ---- rows for PostgreSQL's expressions ---- */
 
 /* Puts the labels at hand and a time into the row slot. */

@@ -336,6 +336,8 @@ extern void ms_batch_value(MsScanState *state, MsBatch *batch, MsScanColumn *col
 						   double *value, bool *isnull);
 extern bool ms_batch_summary(MsScanState *state, MsBatch *batch, MsScanColumn *column);
 extern bool ms_batch_totals(MsScanState *state, MsBatch *batch, MsScanColumn *column);
+extern bool ms_batch_run_totals(MsScanState *state, MsBatch *batch, MsScanColumn *column,
+								const int *bounds, int nruns, MsSummary *results);
 extern void ms_batch_fill_row(MsScanState *state, MsBatch *batch, int row);
 extern void ms_scan_fill_time(MsScanState *state, int64 t);
 

@@ -198,6 +198,13 @@ LLVMFuzzerTestOneInput(const uint8 *data, size_t size)
 
 			must(ms_chunk_block_summary(&c, &b, col, &s) || !valid);
 			(void) ms_chunk_block_totals(&c, &b, col, &s, work);
+			if (b.nrows > 1)
+			{
+				int			bounds[] = {0, b.nrows / 2, b.nrows};
+				MsSummary	runs[2];
+
+				(void) ms_chunk_block_run_totals(&c, &b, col, bounds, 2, runs, work);
+			}
 		}
 	}
 

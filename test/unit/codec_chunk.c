@@ -82,6 +82,44 @@ row_agrees(const MsChunk *c, const MsBlockInfo *b, const MsRows *rows, int from,
 	return true;
 }
 
+static int	runs_seen;			/* blocks that have totals of runs */
+
+/* Are the totals of some runs of rows of a block what they should be, if there are any? */
+static bool
+runs_agree(const MsChunk *c, const MsBlockInfo *b, const MsRows *rows, int from, int col)
+{
+	int			bounds[MS_VALUE_RUNS + 1];
+	MsSummary	totals[MS_VALUE_RUNS];
+	int			nruns = 0;
+
+	bounds[0] = random_below(b->nrows);
+	while (nruns < MS_VALUE_RUNS && bounds[nruns] < b->nrows)
+	{
+		int			left = b->nrows - bounds[nruns];
+
+		bounds[nruns + 1] = bounds[nruns] + 1 + random_below(random_below(2) ? left : Min(left, 20));
+		nruns++;
+	}
+	if (!ms_chunk_block_run_totals(c, b, col, bounds, nruns, totals, work))
+		return true;
+	runs_seen++;
+	for (int i = 0; i < nruns; i++)
+	{
+		int			n = bounds[i + 1] - bounds[i];
+		MsSummary	want;
+		double		scale = 0;
+
+		reference_summary(rows, col, from + bounds[i], n, &want);
+		for (int k = 0; k < n; k++)
+			scale += fabs(rows->values[col][from + bounds[i] + k]);
+		if (totals[i].count != n || want.count != n || totals[i].has_nan || want.has_nan ||
+			totals[i].min != want.min || totals[i].max != want.max ||
+			!near(totals[i].sum, want.sum, scale))
+			return false;
+	}
+	return true;
+}
+
 /* Do a chunk's blocks say of their rows what is true? */
 static bool
 blocks_agree(const MsChunk *c, const MsRows *rows, int from)
@@ -131,6 +169,8 @@ blocks_agree(const MsChunk *c, const MsRows *rows, int from)
 				 ms_double_bits(totals.min) != ms_double_bits(s.min) ||
 				 ms_double_bits(totals.max) != ms_double_bits(s.max) ||
 				 ms_double_bits(totals.sum) != ms_double_bits(s.sum)))
+				return false;
+			if (!runs_agree(c, &b, rows, from + row, col))
 				return false;
 		}
 		if (!row_agrees(c, &b, rows, from + row, 0) ||
@@ -576,6 +616,7 @@ test_totals(int rounds)
 		free(bytes);
 		free_rows(&rows);
 	}
+	ok(runs_seen > 1000, "blocks of integers have totals of runs, which say what is true");
 	printf("# %d of %d long chunks have totals\n", totals_seen - seen, rounds);
 	ok(good && totals_seen - seen > rounds / 4, "totals of a chunk say what its blocks say");
 }
