@@ -61,6 +61,7 @@ typedef enum MsAggKind
 {
 	MS_AGG_COUNT = 0,			/* rows */
 	MS_AGG_COUNT_LABEL,			/* rows whose label is not null */
+	MS_AGG_COUNT_DISTINCT,		/* different labels, but for null */
 	MS_AGG_MIN_TIME,
 	MS_AGG_MAX_TIME,
 	MS_AGG_BOOL_AND,
@@ -88,6 +89,7 @@ typedef struct MsAggMatch
 {
 	MsAggKind	kind;
 	AttrNumber	att;			/* the value, if it is of one */
+	Oid			eqop;			/* of COUNT_DISTINCT */
 	Expr	   *arg;			/* of COUNT_LABEL and BOOL; or the value, if
 								 * it is an expression */
 	List	   *filter;			/* conditions, ANDed */
@@ -278,10 +280,13 @@ extern int64 ms_bucket_boundary(MsAggState *state, int64 t);
 #define MS_WANT_SQUARES	0x4
 #define MS_WANT_COUNT	0x0
 
+typedef struct MsKeyTable MsKeyTable;
+
 typedef enum MsAccKind
 {
 	MS_ACC_COUNT = 0,			/* int64: rows; with a label that is null,
 								 * none */
+	MS_ACC_DISTINCT,			/* MsDistinct */
 	MS_ACC_TIMES,				/* MsTimeSpan */
 	MS_ACC_BOOL,				/* MsBoolCounts */
 	MS_ACC_VALUE,				/* MsValueStats */
@@ -290,6 +295,13 @@ typedef enum MsAccKind
 } MsAccKind;
 
 /* States: all zeroes is empty. */
+typedef struct MsDistinct
+{
+	int			n;
+	int			cap;
+	uint32	   *ids;			/* of values, some perhaps more than once */
+} MsDistinct;
+
 typedef struct MsTimeSpan
 {
 	int64		n;
@@ -348,6 +360,8 @@ typedef struct MsAcc
 	MsCalc	   *calc;			/* VALUE, if it is one */
 	ExprState  *label_arg;		/* COUNT, BOOL: evaluated per series */
 	MsPredSet  *bool_arg;		/* BOOL: the condition */
+	MsKeyTable *values;			/* DISTINCT: those seen in the scan... */
+	uint32		id;				/* ...and which is this series' */
 	bool		arg_isnull;		/* of this series */
 	bool		arg_value;
 	Size		offset;			/* in a group's states */
@@ -365,6 +379,7 @@ typedef struct MsAggOutput
 extern void ms_accs_init(MsAggState *state, List *aggrefs);
 extern void ms_accs_series(MsAggState *state);
 extern bool ms_acc_takes_totals(const MsAcc *acc);
+extern int64 ms_distinct_count(MsDistinct *distinct);
 extern void ms_acc_block(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch);
 extern void ms_acc_rows(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch,
 						int from, int to, const bool *mask);
@@ -396,7 +411,7 @@ typedef struct MsKeyRow
 } MsKeyRow;
 
 /* Rows of key values, each once. */
-typedef struct MsKeyTable
+struct MsKeyTable
 {
 	int			nkeys;
 	Expr	  **exprs;			/* borrowed */
@@ -414,7 +429,7 @@ typedef struct MsKeyTable
 	int		   *slots;			/* -1: free */
 	Datum	   *probe_values;
 	bool	   *probe_isnull;
-} MsKeyTable;
+};
 
 /* A group; its states follow. */
 typedef struct MsGroupHead

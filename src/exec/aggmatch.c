@@ -448,6 +448,21 @@ match_args(const MsAggRel *rel, List *args, MsAggMatch *out)
 	}
 }
 
+/* count(DISTINCT label), or an expression of labels */
+static bool
+match_distinct(const MsAggRel *rel, const Aggref *aggref, MsAggMatch *out)
+{
+	SortGroupClause *sgc = linitial(aggref->aggdistinct);
+	Expr	   *arg = linitial_node(TargetEntry, aggref->args)->expr;
+
+	if (aggref->aggfnoid != F_COUNT_ANY || list_length(aggref->aggdistinct) != 1 || !sgc->hashable)
+		return false;
+	out->kind = MS_AGG_COUNT_DISTINCT;
+	out->arg = arg;
+	out->eqop = sgc->eqop;
+	return ms_agg_is_of_labels(rel, (Node *) arg) && ms_agg_is_safe((Node *) arg);
+}
+
 /* Can this aggregate be computed inside the scan? */
 bool
 ms_agg_match(const MsAggRel *rel, const Aggref *aggref, MsAggMatch *out)
@@ -456,9 +471,10 @@ ms_agg_match(const MsAggRel *rel, const Aggref *aggref, MsAggMatch *out)
 
 	memset(out, 0, sizeof(*out));
 	if (aggref->aggkind != AGGKIND_NORMAL || aggref->aggorder != NIL ||
-		aggref->aggdistinct != NIL || aggref->agglevelsup != 0 || aggref->aggvariadic ||
-		!match_kind(aggref->aggfnoid, &out->kind) ||
-		!match_args(rel, aggref->args, out))
+		aggref->agglevelsup != 0 || aggref->aggvariadic)
+		return false;
+	if (aggref->aggdistinct != NIL ? !match_distinct(rel, aggref, out) :
+		!match_kind(aggref->aggfnoid, &out->kind) || !match_args(rel, aggref->args, out))
 		return false;
 
 	out->filter = make_ands_implicit((Expr *) aggref->aggfilter);

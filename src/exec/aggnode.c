@@ -147,7 +147,7 @@ needs_labels(const MsAggState *state)
 	{
 		const MsAcc *acc = &state->accs[i];
 
-		if (acc->label_arg != NULL || (acc->calc != NULL && ms_calc_uses_labels(acc->calc)))
+		if (acc->label_arg != NULL || acc->values != NULL || (acc->calc != NULL && ms_calc_uses_labels(acc->calc)))
 			return true;
 	}
 	return false;
@@ -254,6 +254,8 @@ start_agg(MsAggState *state)
 		ms_preds_start(&state->scan, state->filters[i]);
 	for (int i = 0; i < state->naccs; i++)
 	{
+		if (state->accs[i].values != NULL)
+			ms_keys_reset(state->accs[i].values);
 		if (state->accs[i].bool_arg != NULL)
 			ms_preds_start(&state->scan, state->accs[i].bool_arg);
 	}

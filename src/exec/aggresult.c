@@ -171,6 +171,8 @@ ms_agg_result(const MsAggOutput *out, char *group, bool *isnull)
 		case MS_AGG_COUNT_LABEL:
 		case MS_AGG_COUNT_VALUE:
 			return Int64GetDatum(*(int64 *) at);
+		case MS_AGG_COUNT_DISTINCT:
+			return Int64GetDatum(ms_distinct_count(at));
 		case MS_AGG_MIN_TIME:
 			*isnull = span->n == 0;
 			return TimestampTzGetDatum(span->min);

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "executor/executor.h"
+#include "lib/qunique.h"
 #include "nodes/nodeFuncs.h"
 
 #include "exec/agg.h"
@@ -56,6 +57,9 @@ describe_acc(MsAggState *state, const MsAggMatch *match, MsAcc *acc)
 		case MS_AGG_COUNT:
 		case MS_AGG_COUNT_LABEL:
 			acc->kind = MS_ACC_COUNT;
+			break;
+		case MS_AGG_COUNT_DISTINCT:
+			acc->kind = MS_ACC_DISTINCT;
 			break;
 		case MS_AGG_MIN_TIME:
 		case MS_AGG_MAX_TIME:
@@ -102,7 +106,7 @@ describe_acc(MsAggState *state, const MsAggMatch *match, MsAcc *acc)
 }
 
 static void
-compile_arg(MsAggState *state, MsAcc *acc)
+compile_arg(MsAggState *state, MsAcc *acc, Oid eqop)
 {
 	MsPredMatch pred;
 
@@ -110,6 +114,11 @@ compile_arg(MsAggState *state, MsAcc *acc)
 		return;
 	if (acc->kind == MS_ACC_VALUE)
 		acc->calc = ms_calc_init(&state->scan, &state->rel, acc->arg);
+	else if (acc->kind == MS_ACC_DISTINCT)
+	{
+		acc->values = palloc0(sizeof(MsKeyTable));
+		ms_keys_init(state, acc->values, list_make1(acc->arg), list_make1_oid(eqop));
+	}
 	else if (acc->kind == MS_ACC_COUNT ||
 			 ms_agg_match_pred(&state->rel, acc->arg, &pred) == MS_PRED_LABEL)
 		acc->label_arg = ExecInitExpr(acc->arg, &state->scan.css.ss.ps);
@@ -122,7 +131,7 @@ compile_arg(MsAggState *state, MsAcc *acc)
 
 /* An accumulator like this one, shared or new. */
 static MsAcc *
-find_acc(MsAggState *state, const MsAcc *like)
+find_acc(MsAggState *state, const MsAcc *like, Oid eqop)
 {
 	MsAcc	   *acc;
 
@@ -139,7 +148,7 @@ find_acc(MsAggState *state, const MsAcc *like)
 	}
 	acc = &state->accs[state->naccs++];
 	*acc = *like;
-	compile_arg(state, acc);
+	compile_arg(state, acc, eqop);
 	return acc;
 }
 
@@ -167,6 +176,8 @@ acc_size(const MsAcc *acc)
 	{
 		case MS_ACC_COUNT:
 			return sizeof(int64);
+		case MS_ACC_DISTINCT:
+			return sizeof(MsDistinct);
 		case MS_ACC_TIMES:
 			return sizeof(MsTimeSpan);
 		case MS_ACC_BOOL:
@@ -201,7 +212,7 @@ ms_accs_init(MsAggState *state, List *aggrefs)
 			elog(ERROR, "unexpected aggregate in a %s plan", MS_AGG_NAME);
 		describe_acc(state, &match, &acc);
 		state->aggs[i].kind = match.kind;
-		state->aggs[i].acc = find_acc(state, &acc);
+		state->aggs[i].acc = find_acc(state, &acc, match.eqop);
 		state->aggs[i].type = aggref->args ?
 			exprType((Node *) linitial_node(TargetEntry, aggref->args)->expr) : InvalidOid;
 		state->aggs[i].partial = state->partial;
@@ -228,6 +239,11 @@ ms_accs_series(MsAggState *state)
 
 		if (acc->calc != NULL)
 			ms_calc_series(acc->calc);
+		if (acc->values != NULL)
+		{
+			acc->id = ms_keys_find(state, acc->values);
+			acc->arg_isnull = acc->values->rows[acc->id].isnull[0];
+		}
 		if (acc->label_arg != NULL)
 		{
 			Datum		value = ExecEvalExprSwitchContext(acc->label_arg, econtext, &acc->arg_isnull);
@@ -308,6 +324,42 @@ edge_row(const bool *mask, int from, int to, bool last)
 		}
 	}
 	return -1;
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	uint32		x = *(const uint32 *) a;
+	uint32		y = *(const uint32 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* How many different values have been added? */
+int64
+ms_distinct_count(MsDistinct *distinct)
+{
+	if (distinct->n > 1)
+	{
+		qsort(distinct->ids, distinct->n, sizeof(uint32), compare_ids);
+		distinct->n = qunique(distinct->ids, distinct->n, sizeof(uint32), compare_ids);
+	}
+	return distinct->n;
+}
+
+static void
+add_distinct(MsAggState *state, MsDistinct *distinct, uint32 id)
+{
+	if (distinct->n > 0 && distinct->ids[distinct->n - 1] == id)
+		return;
+	if (distinct->n == distinct->cap && ms_distinct_count(distinct) >= distinct->cap / 2)
+	{
+		distinct->cap = Max(distinct->cap * 2, 4);
+		distinct->ids = distinct->ids == NULL ?
+			MemoryContextAlloc(state->group_cxt, sizeof(uint32) * distinct->cap) :
+			repalloc_huge(distinct->ids, sizeof(uint32) * (Size) distinct->cap);
+	}
+	distinct->ids[distinct->n++] = id;
 }
 
 static void
@@ -424,6 +476,10 @@ ms_acc_rows(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch,
 			if (acc->label_arg == NULL || !acc->arg_isnull)
 				*(int64 *) at += count_rows(mask, from, to);
 			break;
+		case MS_ACC_DISTINCT:
+			if (!acc->arg_isnull && edge_row(mask, from, to, false) >= 0)
+				add_distinct(state, at, acc->id);
+			break;
 		case MS_ACC_TIMES:
 			row = edge_row(mask, from, to, false);
 			if (row >= 0)
@@ -527,6 +583,7 @@ ms_acc_takes_totals(const MsAcc *acc)
 	switch (acc->kind)
 	{
 		case MS_ACC_COUNT:
+		case MS_ACC_DISTINCT:
 		case MS_ACC_TIMES:
 			return true;
 		case MS_ACC_BOOL:

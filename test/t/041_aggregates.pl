@@ -217,6 +217,11 @@ sub aggregate
 	my ($exact, $t) = @_;
 	my $v = any('v1', 'v1', 'v2', 'v3', 'v3::float8');
 	return count_of($t) if chance(0.1);
+	if (@{ $t->{labels} } && chance(0.1))
+	{
+		my $label = any(@{ $t->{labels} })->{name};
+		return 'count(DISTINCT ' . any($label, $label, "length($label\::text)") . ')';
+	}
 	return any('count', 'sum', 'avg', 'min', 'max', 'stddev') . '(' . expression($t) . ')' if chance(0.2);
 	my $agg = any('count(*)', "count($v)", "sum($v)", "avg($v)", "min($v)", "max($v)",
 		any('stddev', 'variance', 'var_pop', 'stddev_pop', 'var_samp', 'stddev_samp') . "($v)",
