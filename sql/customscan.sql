@@ -435,6 +435,7 @@ DECLARE
 BEGIN
 	FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) ' || query LOOP
 		IF line ~ 'Series|Loop|Scan' THEN
+			line := regexp_replace(line, '\((\(.*\)) = id\)', '(id = \1)');	-- servers put it either way
 			RETURN NEXT trim(regexp_replace(line, ' \(actual.*', ''));
 		END IF;
 	END LOOP;

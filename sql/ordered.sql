@@ -39,8 +39,10 @@ SELECT DISTINCT ON (host) host, ts, v FROM ordered ORDER BY host, ts DESC;
 SELECT DISTINCT ON (dc) dc, host, ts FROM ordered WHERE v < 1000 ORDER BY dc, ts DESC, host;
 SELECT DISTINCT ON (host) host, ts, w FROM ordered WHERE w IS NULL AND ts >= '2024-05-01 01:00+00' ORDER BY host, ts;
 -- Not this: the order goes on with something else, or what is distinct is not a label
+SET enable_incremental_sort = off;
 EXPLAIN (COSTS OFF) SELECT DISTINCT ON (host) host, ts FROM ordered ORDER BY host, v DESC;
 EXPLAIN (COSTS OFF) SELECT DISTINCT ON (w) w, ts FROM ordered ORDER BY w, ts DESC;
+RESET enable_incremental_sort;
 
 -- In the order of labels: series are sorted, not rows
 EXPLAIN (COSTS OFF) SELECT * FROM ordered ORDER BY dc DESC, host, ts;
