@@ -230,27 +230,19 @@ ms_totals_open(MsTotals *t, const uint8 *p, Size len)
 }
 
 /*
- * The last row's values, if t->last_len is not 0: of the first n columns, n being
- * at most ncols, those of `need` (NULL: all), the others untouched.  False if
- * malformed.
+ * The next column's value in the last row, from column 0 on, if t->last_len is not 0; false
+ * if it is null.  The reader, which the caller lets begin at t->last, tells if they are malformed.
  */
 bool
-ms_totals_last(const MsTotals *t, const bool *need, int n, double *values, bool *nulls)
+ms_totals_next_last(MsReader *r, double *value)
 {
-	MsReader	r;
+	uint64		x = ms_get_varint(r);
 
-	ms_reader_init(&r, t->last, t->last + t->last_len);
-	for (int col = 0; col < n; col++)
-	{
-		uint64		x = ms_get_varint(&r);
-		uint64		bits = x == 1 ? ms_get_fixed64(&r) : 0;
-
-		if (need != NULL && !need[col])
-			continue;
-		nulls[col] = x == 0;
-		values[col] = x < 2 ? ms_bits_double(bits) : (double) (int64) ms_unzigzag(x - 2);
-	}
-	return !r.bad;
+	if (likely(x >= 2))
+		*value = (double) (int64) ms_unzigzag(x - 2);
+	else
+		*value = x == 1 ? ms_bits_double(ms_get_fixed64(r)) : 0;
+	return x != 0;
 }
 
 static void

@@ -30,8 +30,7 @@ typedef struct MsTotals
 
 extern Size ms_totals_encode(const uint8 *chunk, Size len, uint8 *dst);
 extern bool ms_totals_open(MsTotals *t, const uint8 *p, Size len);
-extern bool ms_totals_last(const MsTotals *t, const bool *need, int n,
-						   double *values, bool *nulls);
+extern bool ms_totals_next_last(MsReader *r, double *value);
 extern bool ms_totals_column(MsTotals *t, int col, MsSummary *s);
 
 #endif							/* MS_TOTALS_H */

@@ -506,6 +506,7 @@ struct MsAggState
 	MsKeyTable	label_keys;
 	MsKeyTable	time_keys;
 	uint32	   *next_series;	/* [scan.limit] of the same label group */
+	int			touched;		/* how many series are still fetched ahead */
 	int			next_lg;
 	int64		slice_hi;		/* TIMES: what is above was handed out */
 	int64		slice_lo;		/* ascending: what is below was */

@@ -321,15 +321,24 @@ list_series(MsAggState *state)
 	}
 }
 
-/* The series read after this one of label group *lg, which becomes that one's; MS_NO_SERIES if there is none. */
-static uint32
-following_series(const MsAggState *state, uint32 sid, int *lg)
+/* Has this series of a label group, and those read next, fetched from memory, once in a while. */
+static void
+touch_series(MsAggState *state, int lg, uint32 sid)
 {
-	if (sid != MS_NO_SERIES)
+	uint32		sids[MS_CURSOR_TOUCH];
+	int			n = 0;
+
+	if (state->reach != MS_REACH_LAST || state->touched-- > 0)
+		return;
+	while (n < MS_CURSOR_TOUCH && sid != MS_NO_SERIES)
+	{
+		sids[n++] = sid;
 		sid = state->next_series[sid];
-	if (sid == MS_NO_SERIES && *lg + 1 < state->label_keys.n)
-		sid = state->label_keys.rows[++*lg].first;
-	return sid;
+		if (sid == MS_NO_SERIES && lg + 1 < state->label_keys.n)
+			sid = state->label_keys.rows[++lg].first;
+	}
+	state->touched = n - 1;
+	ms_cursor_touch(state->scan.cursor, sids, n);
 }
 
 /* Reads the series of one label group. */
@@ -342,13 +351,10 @@ read_label_group(MsAggState *state, int lg)
 	for (uint32 sid = state->label_keys.rows[lg].first; sid != MS_NO_SERIES;
 		 sid = state->next_series[sid])
 	{
-		int			at = lg;
-		uint32		next = following_series(state, sid, &at);
-
 		scan->sid = sid;
 		if (state->needs_labels && !ms_scan_load_labels(scan, sid))
 			continue;
-		ms_cursor_expect(scan->cursor, next, following_series(state, next, &at));
+		touch_series(state, lg, sid);
 		if (ms_cursor_seek(scan->cursor, sid))
 			ms_agg_series(state, lg);
 	}

@@ -57,6 +57,7 @@ struct MsLastRow
 	uint32		nseries;
 	uint32		cap;
 	uint32		next;
+	uint32		touched;		/* series below this were */
 };
 
 /* ---- series in the order of their labels ---- */
@@ -223,22 +224,39 @@ search_series(MsScanState *state)
 
 /* ---- the row of a combination of labels ---- */
 
+/* Has the next series fetched from memory, once in a while. */
+static void
+touch_series(MsScanState *state, uint32 from)
+{
+	MsLastRow  *last = state->lastrow;
+	uint32		sids[MS_CURSOR_TOUCH];
+	int			n = 0;
+
+	if (from < last->touched)
+		return;
+	while (n < MS_CURSOR_TOUCH && from + n < last->nseries)
+	{
+		sids[n] = last->series[from + n].sid;
+		n++;
+	}
+	last->touched = from + n;
+	ms_cursor_touch(state->cursor, sids, n);
+}
+
 /* Looks for the row of series number i of those that were kept. */
 static bool
 search_kept(MsScanState *state, uint32 i)
 {
 	const MsLastRow *last = state->lastrow;
 	const SortedSeries *s = &last->series[i];
-	uint32		left = last->nseries - i;
 
 	state->sid = s->sid;
-	ms_cursor_expect(state->cursor, left > 1 ? s[1].sid : MS_NO_SERIES,
-					 left > 2 ? s[2].sid : MS_NO_SERIES);
 	for (int k = 0; k < last->nlabels; k++)
 	{
 		state->template_values[last->atts[k]] = s->values[k];
 		state->template_isnull[last->atts[k]] = s->isnulls[k];
 	}
+	touch_series(state, i);
 	return ms_cursor_seek(state->cursor, s->sid) && search_series(state);
 }
 

@@ -97,13 +97,13 @@ count_entry(const MsTable *table, const MsWindow *window, uint32 sid,
 
 		count->chunks++;
 		count->chunk_bytes += ms_stored_size(stored);
-		if (!ms_chunk_open(&chunk, stored->data, stored->len))
+		if (!ms_chunk_open(&chunk, ms_stored_chunk(stored), stored->len))
 			problem(problems, "window of %s, series %u: the chunk is malformed",
 					timestamptz_to_str(window->start), sid);
 		else
 		{
 			count->samples += chunk.nrows;
-			(void) ms_chunk_parts(stored->data, stored->len, &count->parts);
+			(void) ms_chunk_parts(ms_stored_chunk(stored), stored->len, &count->parts);
 			if (chunk.tmin < window->start || chunk.tmax >= window->end)
 				problem(problems, "window of %s, series %u: the chunk reaches outside the window",
 						timestamptz_to_str(window->start), sid);
@@ -254,9 +254,9 @@ totals_agree(const MsStored *stored)
 
 	if (stored->totals == 0)
 		return true;
-	len = ms_totals_encode(stored->data, stored->len, totals);
+	len = ms_totals_encode(ms_stored_chunk(stored), stored->len, totals);
 	return len <= (Size) stored->totals * MS_TOTALS_UNIT && len > 0 &&
-		memcmp(totals, stored->data + stored->len, len) == 0;
+		memcmp(totals, stored->data, len) == 0;
 }
 
 /*

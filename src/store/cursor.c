@@ -61,8 +61,6 @@ struct MsCursor
 	void	   *totals_arg;
 	bool		last;			/* of chunks only the last row... */
 	bool		whole;			/* ...but of this series all */
-	uint32		next_sid;		/* sought next, as far as is known */
-	uint32		second_sid;
 	int			nvalues;
 	bool	   *need;			/* [nvalues] */
 	MsMissing  *missing;		/* [nvalues] */
@@ -151,7 +149,6 @@ ms_cursor_open(MsTable *table, Snapshot snapshot, int64 lo, int64 hi,
 	cursor->fragments = palloc(sizeof(Fragment) * cursor->fragments_cap);
 	cursor->pieces_cap = 64;
 	cursor->pieces = palloc(sizeof(MsPieceBytes) * cursor->pieces_cap);
-	cursor->next_sid = cursor->second_sid = MS_NO_SERIES;
 	ms_rowbuf_init(&cursor->base, cxt, nvalues, cursor->need, cursor->missing);
 	ms_rowbuf_init(&cursor->late, cxt, nvalues, cursor->need, cursor->missing);
 	ms_rowbuf_init(&cursor->scratch, cxt, nvalues, cursor->need, cursor->missing);
@@ -200,13 +197,6 @@ void
 ms_cursor_set_last(MsCursor *cursor, bool last)
 {
 	cursor->last = last;
-}
-
-void
-ms_cursor_expect(MsCursor *cursor, uint32 next, uint32 second)
-{
-	cursor->next_sid = next;
-	cursor->second_sid = second;
 }
 
 void
@@ -357,17 +347,17 @@ static bool
 copy_totals(MsCursor *cursor, const MsEntry *entry, Fragment *fragment)
 {
 	const MsStored *stored = ms_ptr(ms_store->arena, entry->chunk);
-	Size		len = stored->totals * MS_TOTALS_UNIT;
+	Size		len = ms_stored_totals_size(stored);
 	MsTotals	totals;
 
 	if ((cursor->totals_do == NULL && !cursor->last) || len == 0 || entry->pieces != 0 ||
-		!ms_totals_open(&totals, stored->data + stored->len, len) ||
+		!ms_totals_open(&totals, stored->data, len) ||
 		!totals_do(cursor, &totals))
 		return false;
 	fragment->chunk_at = reserve_bytes(cursor, len);
 	fragment->chunk_len = len;
 	fragment->total = true;
-	memcpy(cursor->bytes + fragment->chunk_at, stored->data + stored->len, len);
+	memcpy(cursor->bytes + fragment->chunk_at, stored->data, len);
 	return true;
 }
 
@@ -391,7 +381,7 @@ copy_window(MsCursor *cursor, const MsWindow *window)
 
 		fragment.chunk_at = reserve_bytes(cursor, stored->len);
 		fragment.chunk_len = stored->len;
-		ms_chunk_copy((uint8 *) cursor->bytes + fragment.chunk_at, stored->data, stored->len,
+		ms_chunk_copy((uint8 *) cursor->bytes + fragment.chunk_at, ms_stored_chunk(stored), stored->len,
 					  stored->nrows, cursor->need, cursor->nvalues, cursor->lo, cursor->hi);
 	}
 	fragment.first_piece = cursor->npieces;
@@ -441,6 +431,20 @@ count_skipped(MsCursor *cursor)
 	}
 }
 
+/* Lets the processor fetch the beginning of a chunk, or its totals, if it can be that these will do. */
+static inline void
+prefetch_chunk(const MsCursor *cursor, const MsEntry *entry)
+{
+	const char *stored = ms_ptr(ms_store->arena, entry->chunk);
+
+	if (entry->chunk == 0)
+		return;
+	__builtin_prefetch(stored);
+	__builtin_prefetch(stored + 64);
+	if (cursor->totals_do != NULL || cursor->last)
+		__builtin_prefetch(stored + 128);
+}
+
 /*
  * The chunks to be copied lie far apart: let the processor fetch their
  * beginnings at the same time.  Caller holds table->lock.
@@ -463,25 +467,7 @@ prefetch_chunks(MsCursor *cursor, int first)
 			__builtin_prefetch(entries[n++]);
 	}
 	for (int i = 0; i < n; i++)
-	{
-		if (entries[i]->chunk != 0)
-		{
-			char	   *stored = ms_ptr(ms_store->arena, entries[i]->chunk);
-
-			__builtin_prefetch(stored);
-			__builtin_prefetch(stored + 64);
-		}
-	}
-	for (int i = 0; i < n && cursor->totals_do != NULL; i++)
-	{
-		if (entries[i]->chunk != 0)
-		{
-			MsStored   *stored = ms_ptr(ms_store->arena, entries[i]->chunk);
-
-			__builtin_prefetch(stored->data + stored->len);
-			__builtin_prefetch(stored->data + stored->len + 64);
-		}
-	}
+		prefetch_chunk(cursor, entries[i]);
 }
 
 /* The last window that starts below t; -1 if there is none.  Caller holds table->lock. */
@@ -499,27 +485,6 @@ last_window_below(const MsTable *table, int64 t)
 }
 
 /*
- * Lets the processor fetch the totals of the series sought next, whose place is known when its chunk's
- * beginning is there, and that beginning of the one after it.  Caller holds table->lock.
- */
-static void
-prefetch_expected(const MsCursor *cursor, const MsWindow *window)
-{
-	const MsEntry *next = ms_entry_locked(window, cursor->next_sid);
-	const MsEntry *second = ms_entry_locked(window, cursor->second_sid);
-
-	if (next != NULL && next->chunk != 0)
-	{
-		const MsStored *stored = ms_ptr(ms_store->arena, next->chunk);
-
-		__builtin_prefetch(stored->data + stored->len);
-		__builtin_prefetch(stored->data + stored->len + 64);
-	}
-	if (second != NULL && second->chunk != 0)
-		__builtin_prefetch(ms_ptr(ms_store->arena, second->chunk));
-}
-
-/*
  * Copies earlier windows of the series.  Whoever reads backward mostly stops
  * soon, so few are copied at first.  Caller holds table->lock.
  */
@@ -527,11 +492,8 @@ static void
 copy_windows_backward(MsCursor *cursor)
 {
 	const MsTable *table = cursor->table;
-	int			last = last_window_below(table, cursor->resume);
 
-	if (cursor->last && !cursor->whole && last >= 0)
-		prefetch_expected(cursor, ms_window_at(table, last));
-	for (int i = last; i >= 0; i--)
+	for (int i = last_window_below(table, cursor->resume); i >= 0; i--)
 	{
 		MsWindow   *window = ms_window_at(table, i);
 
@@ -576,6 +538,30 @@ copy_windows(MsCursor *cursor)
 		cursor->resume = window->end;
 	}
 	cursor->exhausted = true;
+}
+
+/* See cursor.h.  Takes table->lock shared. */
+void
+ms_cursor_touch(MsCursor *cursor, const uint32 *sids, int n)
+{
+	MsTable    *table = cursor->table;
+	int			last;
+
+	ms_lock_shared(table->lock, MS_RANK_TABLE);
+	last = last_window_below(table, cursor->hi);
+	for (int i = 0; i < n && last >= 0; i++)
+	{
+		MsEntry    *entry = ms_entry_locked(ms_window_at(table, last), sids[i]);
+
+		if (entry != NULL && entry->chunk != 0)
+		{
+			const volatile MsStored *stored = ms_ptr(ms_store->arena, entry->chunk);
+
+			(void) stored->len;
+			(void) stored->data[64];
+		}
+	}
+	ms_unlock(table->lock);
 }
 
 /* See cursor.h.  Takes table->lock shared. */

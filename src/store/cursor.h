@@ -110,10 +110,11 @@ extern void ms_cursor_set_totals(MsCursor *cursor, MsTotalsDo totals_do, void *a
 extern void ms_cursor_set_last(MsCursor *cursor, bool last);
 
 /*
- * With that, before a seek: which series will be sought next and after next, so that the processor
- * can fetch from memory what is asked for of them meanwhile.  MS_NO_SERIES: none.
+ * These series will be sought soon: has the processor fetch where their newest chunks begin, all at the
+ * same time.  Prefetching one while another is read was tried: where the page is unknown to it, nothing comes of it.
  */
-extern void ms_cursor_expect(MsCursor *cursor, uint32 next, uint32 second);
+#define MS_CURSOR_TOUCH		16	/* a good number of them */
+extern void ms_cursor_touch(MsCursor *cursor, const uint32 *sids, int n);
 extern void ms_cursor_close(MsCursor *cursor);
 
 /* Series ids are below this, as of the call. */

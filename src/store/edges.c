@@ -31,14 +31,15 @@ typedef struct Sought
 	const MsEntry *entry;		/* in the window at hand; NULL: none */
 } Sought;
 
-/* The times of a chunk with totals behind it, which may have none; false if it is malformed. */
+/* The times of a chunk with totals of totals_len bytes, which may be none; false if it is malformed. */
 static bool
-chunk_times(const uint8 *data, Size len, Size totals_len, int64 *tmin, int64 *tmax)
+chunk_times(const uint8 *data, Size len, const uint8 *totals_data, Size totals_len,
+			int64 *tmin, int64 *tmax)
 {
 	MsTotals	totals;
 	MsChunk		chunk;
 
-	if (totals_len > 0 && ms_totals_open(&totals, data + len, totals_len))
+	if (totals_len > 0 && ms_totals_open(&totals, totals_data, totals_len))
 	{
 		*tmin = totals.tmin;
 		*tmax = totals.tmax;
@@ -64,14 +65,15 @@ entry_times(const MsWindow *window, const MsEntry *entry, int64 *tmin, int64 *tm
 	*tmin = PG_INT64_MAX;
 	*tmax = PG_INT64_MIN;
 	if (stored != NULL)
-		known = chunk_times(stored->data, stored->len, stored->totals * MS_TOTALS_UNIT, tmin, tmax);
+		known = chunk_times(ms_stored_chunk(stored), stored->len, stored->data,
+							ms_stored_totals_size(stored), tmin, tmax);
 	for (MsRef ref = entry->pieces; ref != 0 && known;)
 	{
 		const MsPiece *piece = ms_ptr(arena, ref);
 
 		if (piece->kind == MS_PIECE_ROWS)
 		{
-			known = chunk_times(piece->data, piece->len, 0, &from, &to);
+			known = chunk_times(piece->data, piece->len, NULL, 0, &from, &to);
 			*tmin = Min(*tmin, from);
 			*tmax = Max(*tmax, to);
 		}

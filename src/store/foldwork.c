@@ -113,7 +113,7 @@ ms_fold_rewrite(MsFoldWork *work, const MsStored *stored, const MsPieceBytes *pi
 	ms_rowbuf_reset(&work->base);
 	ms_rowbuf_reset(&work->late);
 	if (stored != NULL &&
-		!ms_rowbuf_add_chunk(&work->base, stored->data, stored->len, PG_INT64_MIN,
+		!ms_rowbuf_add_chunk(&work->base, ms_stored_chunk(stored), stored->len, PG_INT64_MIN,
 							 PG_INT64_MAX, work->codec, &counts))
 		report_damaged(work, "chunk");
 	if (!ms_rowbuf_apply(&work->base, &work->late, &work->scratch, pieces, npieces,
@@ -132,7 +132,7 @@ pieces_follow(MsFoldWork *work, const MsStored *stored, const MsPieceBytes *piec
 	int64		tmax = PG_INT64_MIN;
 	uint64		nrows = 0;
 
-	if (stored == NULL || !ms_chunk_open(&chunk, stored->data, stored->len) ||
+	if (stored == NULL || !ms_chunk_open(&chunk, ms_stored_chunk(stored), stored->len) ||
 		chunk.ncols != work->nvalues)
 		return false;
 	tmax = chunk.tmax;
@@ -156,7 +156,7 @@ static const uint8 *
 append_pieces(MsFoldWork *work, const MsStored *stored, const MsPieceBytes *pieces,
 			  int npieces, int flags, uint32 *len)
 {
-	const uint8 *at = stored->data;
+	const uint8 *at = ms_stored_chunk(stored);
 	uint32		at_len = stored->len;
 	int			which = 0;
 	MsBlockCounts counts = {0};
@@ -244,8 +244,8 @@ ms_chunk_store(MsWindow *window, const uint8 *data, uint32 len, uint32 nrows, bo
 		return 0;
 	stored = ms_ptr(arena, ref);
 	*stored = head;
-	memcpy(stored->data, data, len);
-	memcpy(stored->data + len, totals, head.totals * MS_TOTALS_UNIT);
+	memcpy(stored->data, totals, ms_stored_totals_size(&head));
+	memcpy(stored->data + ms_stored_totals_size(&head), data, len);
 	return ref;
 }
 
@@ -256,7 +256,7 @@ count_chunk(MsWindow *window, const MsStored *stored, int sign)
 	MsChunkParts parts = {0};
 
 	/* a malformed one was reported when it was made or read */
-	(void) ms_chunk_parts(stored->data, stored->len, &parts);
+	(void) ms_chunk_parts(ms_stored_chunk(stored), stored->len, &parts);
 	window->nchunks += sign;
 	window->chunk_bytes += sign * (int64) ms_stored_size(stored);
 	window->chunk_times += sign * (int64) parts.times;

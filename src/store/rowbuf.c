@@ -222,24 +222,27 @@ ms_rowbuf_add_chunk(MsRowBuf *buf, const uint8 *bytes, Size len, int64 lo, int64
 bool
 ms_rowbuf_add_last(MsRowBuf *buf, const MsTotals *totals)
 {
-	double		values[MS_MAX_VALUES];
-	bool		nulls[MS_MAX_VALUES];
+	const bool	yes = true;
 	int			at = buf->nrows;
+	MsReader	r;
 
 	Assert(totals->ncols == buf->ncols);
-	if (!ms_totals_last(totals, buf->need, buf->ncols, values, nulls))
-		return false;
 	reserve(buf, (int64) at + 1);
 	buf->times[at] = totals->tmax;
+	ms_reader_init(&r, totals->last, totals->last + totals->last_len);
 	for (int c = 0; c < buf->ncols; c++)
 	{
+		double		value;
+		bool		isnull = !ms_totals_next_last(&r, &value);
+
 		if (!needed(buf, c))
 			continue;
-		buf->values[c][at] = values[c];
-		put_nulls(buf, c, at, nulls[c] ? &nulls[c] : NULL, 1);
+		buf->values[c][at] = value;
+		if (isnull || buf->has_nulls[c])
+			put_nulls(buf, c, at, isnull ? &yes : NULL, 1);
 	}
 	buf->nrows++;
-	return true;
+	return !r.bad;
 }
 
 static void

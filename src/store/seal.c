@@ -110,7 +110,7 @@ seal_chunk(MsFoldWork *work, MsWindow *window, uint32 sid, bool *sealed)
 		return true;
 
 	stored = ms_ptr(ms_store->arena, old_chunk);
-	bytes = stored->data;
+	bytes = ms_stored_chunk(stored);
 	len = stored->len;
 	work->nrows = stored->nrows;
 	if (!ms_chunk_open(&chunk, bytes, len) || chunk.open ||

@@ -347,7 +347,7 @@ slice_add_locked(const MsSnapCopy *copy, Slice *slice, uint32 sid)
 	{
 		MsStored   *stored = ms_ptr(arena, entry->chunk);
 
-		s->chunk = stored->data;
+		s->chunk = ms_stored_chunk(stored);
 		s->chunk_len = stored->len;
 	}
 	slice->size += ms_snap_series_size(s, labels);

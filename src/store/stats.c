@@ -206,7 +206,7 @@ add_entry(const MsWindow *window, const MsEntry *entry, MsSeriesInfo *info)
 
 		info->chunks++;
 		info->chunk_bytes += ms_stored_size(stored);
-		if (ms_chunk_open(&chunk, stored->data, stored->len))
+		if (ms_chunk_open(&chunk, ms_stored_chunk(stored), stored->len))
 			samples += chunk.nrows;
 	}
 	for (MsRef ref = entry->pieces; ref != 0;)

@@ -87,7 +87,7 @@ typedef struct MsEntry
 
 /*
  * A chunk as it lies in the arena.  Immutable once an entry points to it.  The totals
- * stand behind it.
+ * stand before it, so that who wants these alone waits for memory once.
  */
 typedef struct MsStored
 {
@@ -95,7 +95,7 @@ typedef struct MsStored
 	uint32		nrows:23;		/* rows in it */
 	uint32		totals:9;		/* room for totals, MS_TOTALS_UNIT bytes; 0:
 								 * it has none */
-	uint8		data[FLEXIBLE_ARRAY_MEMBER];	/* core/chunk.h, core/totals.h */
+	uint8		data[FLEXIBLE_ARRAY_MEMBER];	/* core/totals.h, core/chunk.h */
 } MsStored;
 
 #define MS_TOTALS_UNIT		4
@@ -104,11 +104,24 @@ typedef struct MsStored
 StaticAssertDecl(MS_CHUNK_MAX_ROWS < 1 << 23, "rows of a chunk must fit");
 StaticAssertDecl(MS_TOTALS_MAX < MS_TOTALS_UNIT << 9, "totals must fit");
 
+static inline Size
+ms_stored_totals_size(const MsStored *stored)
+{
+	return (Size) stored->totals * MS_TOTALS_UNIT;
+}
+
+/* The chunk. */
+static inline const uint8 *
+ms_stored_chunk(const MsStored *stored)
+{
+	return stored->data + ms_stored_totals_size(stored);
+}
+
 /* Bytes that it takes, totals included. */
 static inline Size
 ms_stored_size(const MsStored *stored)
 {
-	return MS_STORED_SIZE((Size) stored->len) + stored->totals * MS_TOTALS_UNIT;
+	return MS_STORED_SIZE((Size) stored->len) + ms_stored_totals_size(stored);
 }
 
 typedef struct MsWindow
