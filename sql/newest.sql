@@ -114,5 +114,21 @@ SELECT same('SELECT * FROM newest WHERE host = $$h3$$ ORDER BY ts DESC LIMIT 1')
 SELECT same('SELECT host, memseries.last(v, ts), max(ts) FROM newest GROUP BY host ORDER BY host');
 ROLLBACK;
 DROP TABLE newest;
+
+-- Many series, whose order a backend remembers from the second time on; of values with several, some of which conditions leave out
+CREATE TABLE newest (ts timestamptz NOT NULL, host int, rack text, v float8) USING memseries;
+SELECT (memseries.configure('newest', chunk_interval => '1 hour', retain => NULL)).retain;
+INSERT INTO newest SELECT timestamptz '2024-05-01 00:00+00' + i * interval '37 s' + h * interval '1 s', h, 'r' || h % 40, (i * h) % 11
+  FROM generate_series(1, 300) h, generate_series(0, 100 + h % 30) i;
+ANALYZE newest;
+EXPLAIN (COSTS OFF) SELECT DISTINCT ON (rack) * FROM newest ORDER BY rack DESC, ts;
+SELECT same('SELECT DISTINCT ON (' || label || ') * FROM newest WHERE ' || condition || ' ORDER BY ' || label || direction || ', ts' || time), count(*)
+  FROM unnest(ARRAY['host', 'rack']) label, unnest(ARRAY['', ' DESC', ' NULLS FIRST']) direction, unnest(ARRAY['', ' DESC']) time,
+	   unnest(ARRAY['true', 'host % 3 = 0', 'host % 40 < 7', 'host > 160 AND host < 180', 'v > 9', 'v < 0', 'v = 3 AND rack < $$r2$$ AND host < 290',
+					'ts < $$2024-05-01 00:03+00$$', 'host IN (7, 47, 87, 1000)', 'rack = $$r12$$ AND v > 2']) condition GROUP BY 1;
+INSERT INTO newest VALUES ('2024-05-01 01:00+00', NULL, NULL, 1), ('2024-05-01 01:01+00', 301, NULL, 2);
+SELECT same('SELECT DISTINCT ON (rack) * FROM newest ORDER BY rack, ts DESC'), same('SELECT DISTINCT ON (rack) * FROM newest ORDER BY rack NULLS FIRST, ts');
+SELECT same('SELECT DISTINCT ON (host) * FROM newest ORDER BY host DESC, ts DESC LIMIT 4');
+DROP TABLE newest;
 DROP FUNCTION same, counted;
 DROP PROCEDURE wait_until_sealed;

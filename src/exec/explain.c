@@ -59,9 +59,12 @@ show_label_order(MsScanState *state, ExplainState *es)
 	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(state->css.ss.ss_currentRelation),
 										  list_nth_int(order, MS_WALK_ATT) - 1);
 
-	ExplainPropertyText("Order", psprintf("by %s%s", quote_identifier(NameStr(att->attname)),
+	ExplainPropertyText("Order", psprintf("by %s%s%s", quote_identifier(NameStr(att->attname)),
 										  list_nth_int(order, MS_WALK_DESCENDING) ?
-										  ", descending" : ""), es);
+										  ", descending" : "",
+										  state->order == MS_ORDER_LAST ? ", newest row of each" :
+										  state->order == MS_ORDER_FIRST ? ", oldest row of each" :
+										  ""), es);
 }
 
 /* A line with conditions, ANDed; none if there are none. */
@@ -155,18 +158,18 @@ show_counters(MsScanState *state, bool summaries, ExplainState *es)
 	show_counts("Samples", n[MS_COUNT_SAMPLES_READ], n[MS_COUNT_SAMPLES_SKIPPED], es);
 }
 
-/* The labels of whose values there is one row each, or by which series are sorted. */
+/* The labels by which series are sorted. */
 static List *
-distinct_labels(MsScanState *state)
+key_columns(MsScanState *state)
 {
 	TupleDesc	tupdesc = RelationGetDescr(state->css.ss.ss_currentRelation);
 	Index		relid = ((Scan *) state->css.ss.ps.plan)->scanrelid;
 	List	   *result = NIL;
 	ListCell   *lc;
 
-	foreach(lc, state->distinct)
+	foreach(lc, state->label_keys)
 	{
-		AttrNumber	att = ((MsDistinctKey *) lfirst(lc))->att;
+		AttrNumber	att = ((MsLabelKey *) lfirst(lc))->att;
 		Form_pg_attribute attr = TupleDescAttr(tupdesc, att - 1);
 
 		result = lappend(result, makeVar(relid, att, attr->atttypid, attr->atttypmod,
@@ -183,18 +186,13 @@ ms_scan_explain_conditions(CustomScanState *node, List *ancestors, ExplainState 
 	List	   *labels = list_concat_copy(state->exprs[MS_EXPR_SAFE],
 										  state->exprs[MS_EXPR_LABEL]);
 
-	if (state->distinct != NIL && (state->order == MS_ORDER_FIRST || state->order == MS_ORDER_LAST))
-	{
-		ExplainPropertyText("Order", state->order == MS_ORDER_LAST ?
-							"by labels, newest row of each" : "by labels, oldest row of each", es);
-		ms_scan_show_keys("Distinct Key", distinct_labels(state), node, ancestors, es);
-	}
-	else if (state->order == MS_ORDER_LABEL)
+	if (state->label_keys == NIL &&
+		list_length(((CustomScan *) node->ss.ps.plan)->custom_private) > MS_PRIVATE_KEYS)
 		show_label_order(state, es);
 	else if (state->order != MS_ORDER_SERIES)
 	{
 		ExplainPropertyText("Order", order_names[state->order], es);
-		ms_scan_show_keys("Label Key", distinct_labels(state), node, ancestors, es);
+		ms_scan_show_keys("Label Key", key_columns(state), node, ancestors, es);
 	}
 	ms_scan_show_conditions("Series Filter", labels, node, ancestors, es);
 	ms_scan_show_conditions("Time Range", state->exprs[MS_EXPR_TIME], node, ancestors, es);

@@ -47,14 +47,19 @@ struct MsLabelWalk
 
 	MemoryContext cxt;			/* of the scan's list */
 	uint32	   *sids;			/* as far as taken */
+	bool	   *begins;			/* has another value than the one before? */
 	uint32		nsids;
 	uint32		cap;
 	uint32		next;			/* of these */
+	uint32		touched;		/* below this, see ms_labelwalk_touch */
+	uint32		group;			/* values begun */
 
 	/* Of what the backend remembers, [from, to) is yet to be taken. */
 	uint64		order_id;
 	uint32		from;
 	uint32		to;
+	uint32		value;			/* of the first of these; descending, one above
+								 * that of the last */
 };
 
 typedef struct WalkItem
@@ -64,10 +69,15 @@ typedef struct WalkItem
 	uint32		sid;
 } WalkItem;
 
+static inline int
+compare_items(const WalkItem *a, const WalkItem *b, SortSupport ssup)
+{
+	return ApplySortComparator(a->value, a->isnull, b->value, b->isnull, ssup);
+}
+
 #define ST_SORT sort_items
 #define ST_ELEMENT_TYPE WalkItem
-#define ST_COMPARE(a, b, ssup) \
-	ApplySortComparator((a)->value, (a)->isnull, (b)->value, (b)->isnull, ssup)
+#define ST_COMPARE(a, b, ssup) compare_items(a, b, ssup)
 #define ST_COMPARE_ARG_TYPE SortSupportData
 #define ST_CHECK_FOR_INTERRUPTS
 #define ST_SCOPE static
@@ -97,20 +107,40 @@ reserve_sids(MsLabelWalk *walk, uint32 n)
 	if (n <= walk->cap)
 		return;
 	walk->cap = Max(n, FIRST_SERIES);
-	walk->sids = walk->sids == NULL ?
-		MemoryContextAllocHuge(walk->cxt, sizeof(uint32) * (Size) walk->cap) :
-		repalloc_huge(walk->sids, sizeof(uint32) * (Size) walk->cap);
+	if (walk->sids == NULL)
+	{
+		walk->sids = MemoryContextAllocHuge(walk->cxt, sizeof(uint32) * (Size) walk->cap);
+		walk->begins = MemoryContextAllocHuge(walk->cxt, sizeof(bool) * (Size) walk->cap);
+		return;
+	}
+	walk->sids = repalloc_huge(walk->sids, sizeof(uint32) * (Size) walk->cap);
+	walk->begins = repalloc_huge(walk->begins, sizeof(bool) * (Size) walk->cap);
 }
 
-/* Takes some series of the order, twice as many as before. */
+/* Takes some series of the order, twice as many as before, and none of a value without the others of it. */
 static void
 take_some(MsLabelWalk *walk, const MsLabelOrder *order)
 {
-	uint32		n = Min(Max(walk->nsids, FIRST_SERIES), walk->to - walk->from);
+	uint32		n = Max(walk->nsids, FIRST_SERIES);
 
-	reserve_sids(walk, walk->nsids + n);
-	for (uint32 i = 0; i < n; i++)
-		walk->sids[walk->nsids++] = order->sids[walk->descending ? --walk->to : walk->from++];
+	while (n > 0 && walk->from < walk->to)
+	{
+		uint32		v = walk->descending ? --walk->value : walk->value++;
+		uint32		first = order->counts[v];
+		uint32		count = order->counts[v + 1] - first;
+
+		reserve_sids(walk, walk->nsids + count);
+		for (uint32 i = 0; i < count; i++)
+		{
+			walk->begins[walk->nsids] = i == 0;
+			walk->sids[walk->nsids++] = order->sids[walk->descending ? first + count - 1 - i : first + i];
+		}
+		if (walk->descending)
+			walk->to -= count;
+		else
+			walk->from += count;
+		n -= Min(n, count);
+	}
 }
 
 /* Lists the series that fit, with their labels; the number of them. */
@@ -160,18 +190,16 @@ drop_visited(const MsLabelWalk *walk, WalkItem *items, uint32 n)
 }
 
 static void
-sort_list(const MsLabelWalk *walk, WalkItem *items, uint32 n)
+prepare_sort(const MsLabelWalk *walk, SortSupport ssup)
 {
-	SortSupportData ssup = {0};
-
-	ssup.ssup_cxt = CurrentMemoryContext;
-	ssup.ssup_collation = walk->sort.collation;
-	ssup.ssup_nulls_first = walk->nulls_first;
+	memset(ssup, 0, sizeof(*ssup));
+	ssup->ssup_cxt = CurrentMemoryContext;
+	ssup->ssup_collation = walk->sort.collation;
+	ssup->ssup_nulls_first = walk->nulls_first;
 	PrepareSortSupportFromOrderingOp(get_opfamily_member(walk->sort.opfamily, walk->sort.type,
 														 walk->sort.type, walk->descending ?
 														 BTGreaterStrategyNumber :
-														 BTLessStrategyNumber), &ssup);
-	sort_items(items, n, &ssup);
+														 BTLessStrategyNumber), ssup);
 }
 
 /* See labelwalk.h. */
@@ -181,6 +209,7 @@ ms_labelwalk_list(MsScanState *state)
 	MsLabelWalk *walk = state->walk;
 	uint64		read = state->counters[MS_COUNT_SERIES_READ];
 	MemoryContext old = MemoryContextSwitchTo(walk->cxt);
+	SortSupportData ssup;
 	WalkItem   *items;
 	uint32		n;
 
@@ -188,11 +217,15 @@ ms_labelwalk_list(MsScanState *state)
 	n = list_series(state, walk, &items);
 	state->walking = true;
 	n = drop_visited(walk, items, n);
-	sort_list(walk, items, n);
-	walk->nsids = walk->next = walk->from = walk->to = 0;
+	prepare_sort(walk, &ssup);
+	sort_items(items, n, &ssup);
+	walk->nsids = walk->next = walk->touched = walk->from = walk->to = 0;
 	reserve_sids(walk, n);
 	for (uint32 i = 0; i < n; i++)
+	{
+		walk->begins[i] = i == 0 || compare_items(&items[i - 1], &items[i], &ssup) != 0;
 		walk->sids[walk->nsids++] = items[i].sid;
+	}
 	MemoryContextSwitchTo(old);
 
 	/* they are counted when they are visited */
@@ -210,12 +243,13 @@ ms_labelwalk_start(MsScanState *state)
 		return false;
 	MemoryContextReset(walk->cxt);
 	walk->sids = NULL;
-	walk->nsids = walk->cap = walk->next = walk->from = walk->to = 0;
+	walk->nsids = walk->cap = walk->next = walk->touched = walk->from = walk->to = walk->group = 0;
 	if (!ms_labelcodes_order(state, walk->att, &walk->sort, &range))
 		return false;
 	walk->order_id = range.order->id;
 	walk->from = range.order->counts[range.from];
 	walk->to = range.order->counts[range.to];
+	walk->value = walk->descending ? range.to : range.from;
 	return true;
 }
 
@@ -236,6 +270,35 @@ ms_labelwalk_next(MsScanState *state, uint32 *sid)
 	}
 	if (walk->next >= walk->nsids)
 		return false;
+	walk->group += walk->begins[walk->next];
 	*sid = walk->sids[walk->next++];
 	return true;
+}
+
+/* See labelwalk.h. */
+void
+ms_labelwalk_touch(MsScanState *state)
+{
+	MsLabelWalk *walk = state->walk;
+	uint32		at = walk->next - 1;
+	int			n = (int) Min(walk->nsids - at, MS_CURSOR_TOUCH);
+
+	if (at < walk->touched)
+		return;
+	walk->touched = at + n;
+	ms_cursor_touch(state->cursor, walk->sids + at, n);
+}
+
+/* See labelwalk.h. */
+uint32
+ms_labelwalk_group(const MsLabelWalk *walk)
+{
+	return walk->group;
+}
+
+/* See labelwalk.h. */
+bool
+ms_labelwalk_at_end_of_group(const MsLabelWalk *walk)
+{
+	return walk->next >= walk->nsids || walk->begins[walk->next];
 }

@@ -33,4 +33,14 @@ extern void ms_labelwalk_list(MsScanState *state);
 /* The next series to be asked; false if there are no more. */
 extern bool ms_labelwalk_next(MsScanState *state, uint32 *sid);
 
+/* Has the series that come next, this one included, fetched from memory, every so many. */
+extern void ms_labelwalk_touch(MsScanState *state);
+
+/*
+ * A number for the series that have the same value of the label as the one asked last, and whether it is the last
+ * of them.  For labels that are the same if they are equal.
+ */
+extern uint32 ms_labelwalk_group(const MsLabelWalk *walk);
+extern bool ms_labelwalk_at_end_of_group(const MsLabelWalk *walk);
+
 #endif							/* MS_LABELWALK_H */

@@ -146,15 +146,15 @@ ms_scan_prepare(MsScanState *state, EState *estate)
 	place_columns(state);
 }
 
-/* The keys of which there shall be one row each, or by which series are sorted. */
+/* The labels by which series are sorted. */
 static List *
-distinct_keys(const CustomScan *cscan)
+label_keys(const CustomScan *cscan)
 {
 	List	   *result = NIL;
 
 	for (int i = MS_PRIVATE_KEYS; i < list_length(cscan->custom_private); i += 4)
 	{
-		MsDistinctKey *key = palloc(sizeof(MsDistinctKey));
+		MsLabelKey *key = palloc(sizeof(MsLabelKey));
 
 		key->att = (AttrNumber) list_nth_int(cscan->custom_private, i);
 		key->op = (Oid) list_nth_int(cscan->custom_private, i + 1);
@@ -174,8 +174,8 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 
 	split_exprs(state, cscan);
 	state->order = list_nth_int(cscan->custom_private, MS_PRIVATE_ORDER);
-	if (state->order != MS_ORDER_LABEL)
-		state->distinct = distinct_keys(cscan);
+	if (state->order == MS_ORDER_LABELS || state->order == MS_ORDER_LABELS_TIME)
+		state->label_keys = label_keys(cscan);
 	if (estate->es_epq_active != NULL)
 		compile_for_any_slot(node);
 	state->safe_qual = ExecInitQual(state->exprs[MS_EXPR_SAFE], &node->ss.ps);
@@ -193,12 +193,13 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	ms_scan_prepare(state, estate);
 	state->index = ms_labelindex_create(state, cscan->scan.scanrelid);
 	state->codes = ms_labelcodes_create(state, cscan->scan.scanrelid);
-	if (state->order == MS_ORDER_LABEL)
+	if (state->label_keys == NIL && list_length(cscan->custom_private) > MS_PRIVATE_KEYS)
 		state->walk = ms_labelwalk_create(state, list_copy_tail(cscan->custom_private,
 																MS_PRIVATE_KEYS));
-	if (state->order == MS_ORDER_LABELS || state->order == MS_ORDER_LABELS_TIME)
+	if (state->label_keys != NIL)
 		state->series_order = ms_seriesorder_create(state);
-	if (state->order == MS_ORDER_SERIES || state->walk != NULL || state->series_order != NULL)
+	if (state->order == MS_ORDER_SERIES || state->order == MS_ORDER_LABEL ||
+		state->series_order != NULL)
 		state->reader = ms_rows_create(state, estate->es_epq_active == NULL);
 	if (list_nth_int(cscan->custom_private, MS_PRIVATE_REFETCH) && estate->es_epq_active == NULL)
 		state->refetch = ms_refetch_begin(estate, RelationGetRelid(rel));
@@ -384,7 +385,6 @@ rescan(CustomScanState *node)
 
 	ExecScanReScan(&node->ss);
 	ms_sorted_end(state);
-	ms_lastrow_end(state);
 	ms_seriesorder_reset(state);
 	state->started = false;
 	state->done = false;

@@ -8,9 +8,9 @@
  * gets a path whose rows come by time (sorted.c), ORDER BY label, and max(label), one whose
  * series come by the label (labelwalk.c), ORDER BY label, ts, and windows of that kind, one whose
  * series are sorted by labels (seriesorder.c), and DISTINCT ON (labels) ...
- * ORDER BY labels, ts DESC one that has only the newest row of each combination of
- * them, sorted, or, if something else decides as well, of each series, under
- * PostgreSQL's own Sort and Unique (lastrow.c).
+ * ORDER BY labels, ts DESC one that has only the newest row of each value of one
+ * label, by the label, or, if there are more or something else decides as well, of
+ * each series, under PostgreSQL's own Sort and Unique (lastrow.c).
  *
  * They are offered where the conditions on labels cannot fail and nothing has
  * to be fetched again; those that sort only where the series are few enough to
@@ -99,6 +99,16 @@ member_label(EquivalenceMember *em, RelOptInfo *rel, const MsPlanRel *prel)
 	return var->varattno;
 }
 
+/* Are labels that are equal the same, byte for byte? */
+static bool
+is_same_if_equal(const MsLabelSort *sort)
+{
+	Oid			equality = get_opfamily_member(sort->opfamily, sort->type, sort->type,
+											   BTEqualStrategyNumber);
+
+	return OidIsValid(equality) && ms_compares_bytes(get_opcode(equality), sort->collation);
+}
+
 /*
  * Are rows of equal labels those of one series, so that they are in the order of time as well?  Only if there is
  * no other label, and none that is equal without being the same.
@@ -107,13 +117,38 @@ static bool
 then_by_time(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, const MsLabelSort *sort)
 {
 	List	   *by_time = time_pathkeys(root, rel, prel->time_att, false);
-	Oid			equality = get_opfamily_member(sort->opfamily, sort->type, sort->type,
-											   BTEqualStrategyNumber);
 
 	return by_time != NIL && list_length(root->query_pathkeys) > 1 &&
 		linitial(by_time) == lsecond(root->query_pathkeys) &&
-		bms_num_members(prel->label_atts) == 1 &&
-		OidIsValid(equality) && ms_compares_bytes(get_opcode(equality), sort->collation);
+		bms_num_members(prel->label_atts) == 1 && is_same_if_equal(sort);
+}
+
+/* Lets the path's scan visit series in the order of a label, if the key is one; *sort is how it is sorted. */
+static bool
+walk_by_label(RelOptInfo *rel, const MsPlanRel *prel, PathKey *pathkey, CustomPath *cpath,
+			  MsLabelSort *sort)
+{
+	ListCell   *lc;
+
+	foreach(lc, pathkey->pk_eclass->ec_members)
+	{
+		EquivalenceMember *em = lfirst(lc);
+		AttrNumber	att = member_label(em, rel, prel);
+		List	   *walk;
+
+		sort->opfamily = pathkey->pk_opfamily;
+		sort->type = em->em_datatype;
+		sort->collation = pathkey->pk_eclass->ec_collation;
+		if (att == 0 || !OidIsValid(ms_labelsort_comparison(sort, sort->type)))
+			continue;
+		walk = list_make5_int(att, (int) sort->opfamily, (int) sort->type, (int) sort->collation,
+							  ms_pathkey_is_descending(pathkey));
+		walk = lappend_int(walk, pathkey->pk_nulls_first);
+		cpath->custom_private = list_concat(cpath->custom_private, walk);
+		ms_walk_cost(prel, &cpath->path);
+		return true;
+	}
+	return false;
 }
 
 /* Offers a path in the order of a label, if that comes first. */
@@ -121,32 +156,15 @@ static void
 add_label_path(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel)
 {
 	PathKey    *pathkey = linitial_node(PathKey, root->query_pathkeys);
-	ListCell   *lc;
+	CustomPath *cpath = ms_make_scan_path(root, rel, prel, MS_ORDER_LABEL);
+	MsLabelSort sort;
 
-	foreach(lc, pathkey->pk_eclass->ec_members)
-	{
-		EquivalenceMember *em = lfirst(lc);
-		AttrNumber	att = member_label(em, rel, prel);
-		MsLabelSort sort = {pathkey->pk_opfamily, em->em_datatype, pathkey->pk_eclass->ec_collation};
-		CustomPath *cpath;
-
-		if (att == 0 || !OidIsValid(ms_labelsort_comparison(&sort, sort.type)))
-			continue;
-		cpath = ms_make_scan_path(root, rel, prel, MS_ORDER_LABEL);
-		cpath->custom_private = lappend_int(cpath->custom_private, att);
-		cpath->custom_private = lappend_int(cpath->custom_private, (int) sort.opfamily);
-		cpath->custom_private = lappend_int(cpath->custom_private, (int) sort.type);
-		cpath->custom_private = lappend_int(cpath->custom_private, (int) sort.collation);
-		cpath->custom_private = lappend_int(cpath->custom_private,
-											ms_pathkey_is_descending(pathkey));
-		cpath->custom_private = lappend_int(cpath->custom_private, pathkey->pk_nulls_first);
-		cpath->path.pathkeys = list_make1(pathkey);
-		if (then_by_time(root, rel, prel, &sort))
-			cpath->path.pathkeys = lappend(cpath->path.pathkeys, lsecond(root->query_pathkeys));
-		ms_walk_cost(prel, &cpath->path);
-		add_path(rel, (Path *) cpath);
+	if (!walk_by_label(rel, prel, pathkey, cpath, &sort))
 		return;
-	}
+	cpath->path.pathkeys = list_make1(pathkey);
+	if (then_by_time(root, rel, prel, &sort))
+		cpath->path.pathkeys = lappend(cpath->path.pathkeys, lsecond(root->query_pathkeys));
+	add_path(rel, (Path *) cpath);
 }
 
 /* The column of the relation that a pathkey orders by, in its own type; NULL if there is none. */
@@ -316,34 +334,7 @@ wants_single_rows(const Query *parse, Index relid, const MsPlanRel *prel, MsScan
 	return sort->sortop == type->gt_opr || sort->sortop == type->lt_opr;
 }
 
-/* What is to be distinct, as a path's private list has it; NIL if that are not labels alone. */
-static List *
-distinct_keys(const Query *parse, Index relid)
-{
-	int			n = list_length(parse->distinctClause);
-	List	   *result = NIL;
-
-	if (list_length(parse->sortClause) != n + 1)
-		return NIL;
-	for (int i = 0; i < n; i++)
-	{
-		SortGroupClause *sort = list_nth(parse->sortClause, i);
-		Node	   *expr = get_sortgroupclause_expr(sort, parse->targetList);
-		Var		   *var = (Var *) strip_implicit_coercions(expr);
-
-		while (IsA(var, RelabelType))
-			var = (Var *) ((RelabelType *) var)->arg;
-		if (!IsA(var, Var) || var->varno != (int) relid || var->varattno <= 0)
-			return NIL;
-		result = lappend_int(result, var->varattno);
-		result = lappend_int(result, (int) sort->sortop);
-		result = lappend_int(result, (int) exprCollation(expr));
-		result = lappend_int(result, sort->nulls_first);
-	}
-	return result;
-}
-
-/* Adds one row of each combination of labels, or Unique over Sort over one row of each series. */
+/* Adds one row of each value of a label, or Unique over Sort over one row of each series. */
 static void
 add_single_rows_path(PlannerInfo *root, RelOptInfo *input_rel, RelOptInfo *output_rel)
 {
@@ -351,7 +342,7 @@ add_single_rows_path(PlannerInfo *root, RelOptInfo *input_rel, RelOptInfo *outpu
 	MsScanOrder order;
 	CustomPath *cpath;
 	Path	   *path;
-	List	   *keys;
+	MsLabelSort sort;
 	double		series;
 
 	if (!ms_is_scan_rel(root, input_rel) || root->distinct_pathkeys == NIL)
@@ -369,17 +360,17 @@ add_single_rows_path(PlannerInfo *root, RelOptInfo *input_rel, RelOptInfo *outpu
 	path->total_cost = path->startup_cost +
 		series * (cpu_tuple_cost + MS_BLOCK_ROWS * cpu_operator_cost * 0.1 +
 				  path->pathtarget->cost.per_tuple);
-	keys = distinct_keys(root->parse, input_rel->relid);
-	if (keys != NIL && prel->stats.series <= MAX_SORTED_SERIES)
+	if (list_length(root->distinct_pathkeys) == 1 && list_length(root->sort_pathkeys) == 2 &&
+		list_length(root->parse->sortClause) == 2 && prel->stats.series <= MAX_SORTED_SERIES &&
+		walk_by_label(input_rel, prel, linitial(root->sort_pathkeys), cpath, &sort))
 	{
-		Cost		sort = series * log2(series + 1) * 2.0 * cpu_operator_cost;
-
-		cpath->custom_private = list_concat(cpath->custom_private, keys);
-		path->startup_cost += sort;
-		path->total_cost += sort;
-		path->pathkeys = root->sort_pathkeys;
-		add_path(output_rel, path);
-		return;
+		if (is_same_if_equal(&sort))
+		{
+			path->pathkeys = root->sort_pathkeys;
+			add_path(output_rel, path);
+			return;
+		}
+		cpath->custom_private = list_make1_int(order);
 	}
 	path = (Path *) create_sort_path(root, output_rel, path, root->sort_pathkeys, -1.0);
 	add_path(output_rel,

@@ -21,7 +21,7 @@
  * labelindex.c	finds series by a label, in scans that run many times
  * labelwalk.c	visits series in the order of a label
  * sorted.c		reads in the order of time
- * lastrow.c	reads one row of each series, or combination of labels
+ * lastrow.c	reads one row of each series, or value of a label
  * step.c		goes through one series row by row
  * parallel.c	lets several processes share one scan
  * refetch.c	finds a row again, by its tid
@@ -70,22 +70,22 @@ typedef enum MsExprKind
 /*
  * A plan's custom_private is a list of integers: how many expressions there
  * are of each kind, whether rows may have to be fetched again, the order, and
- * the keys of which there shall be one row each, or by which series are sorted, as an
- * MsDistinctKey has them, or the label by which series are visited (MsWalkPlace).
- * A path's has the order and the keys alone.
+ * the labels by which series are sorted, as an MsLabelKey has them, or the label by
+ * which they are visited (MsWalkPlace), if there are any.
+ * A path's has the order and these alone.
  */
 #define MS_PRIVATE_REFETCH	MS_NUM_EXPR_KINDS
 #define MS_PRIVATE_ORDER	(MS_NUM_EXPR_KINDS + 1)
 #define MS_PRIVATE_KEYS		(MS_NUM_EXPR_KINDS + 2)
 
-/* A label by which series are sorted, or of whose values there is one row each. */
-typedef struct MsDistinctKey
+/* A label by which series are sorted. */
+typedef struct MsLabelKey
 {
 	AttrNumber	att;
 	Oid			op;				/* ordering operator */
 	Oid			collation;
 	bool		nulls_first;
-} MsDistinctKey;
+} MsLabelKey;
 
 /* In which order rows come, and which. */
 typedef enum MsScanOrder
@@ -96,11 +96,10 @@ typedef enum MsScanOrder
 	MS_ORDER_TIME,				/* by time */
 	MS_ORDER_TIME_DESC,
 	MS_ORDER_FIRST,				/* only the oldest row of each series that
-								 * meets the conditions, or of each
-								 * combination of keys */
+								 * meets the conditions; if there is a label,
+								 * of each of its values, by these */
 	MS_ORDER_LAST,				/* only the newest */
-	MS_ORDER_LABEL				/* by a label, which the list goes on to
-								 * describe (labelwalk.h) */
+	MS_ORDER_LABEL				/* by a label */
 } MsScanOrder;
 
 /* About how many rows the first slice of a scan by time has, and a later one if it goes on for long. */
@@ -199,7 +198,6 @@ typedef struct MsSeriesOrder MsSeriesOrder;
 typedef struct MsSorted MsSorted;
 typedef struct MsStepper MsStepper;
 typedef struct MsRowReader MsRowReader;
-typedef struct MsLastRow MsLastRow;
 
 /* A value column that is needed, and what the batch at hand has of it. */
 typedef struct MsScanColumn
@@ -243,10 +241,10 @@ struct MsScanState
 	/* Constant after begin. */
 	MsRelDesc  *desc;			/* owned; its table is refreshed at rescan */
 	MsScanOrder order;
-	List	   *distinct;		/* of MsDistinctKey; NIL: every series counts */
 	List	   *exprs[MS_NUM_EXPR_KINDS];	/* borrowed, for EXPLAIN */
 	ExprState  *safe_qual;		/* NULL: none */
 	ExprState  *label_qual;		/* NULL: none */
+	List	   *label_keys;		/* of MsLabelKey, by which series are sorted */
 	bool		analyze;		/* somebody will look at the counters */
 	TupleTableSlot *row_slot;	/* borrowed: where conditions look at a row of
 								 * the relation */
@@ -256,8 +254,7 @@ struct MsScanState
 								 * refreshed at rescan */
 	bool	   *need;			/* by value ordinal; likewise */
 	MemoryContext scan_cxt;		/* holds the cursor */
-	MemoryContext series_cxt;	/* label datums of the current series... */
-	bool		keep_labels;	/* ...and of those before */
+	MemoryContext series_cxt;	/* label datums of the current series */
 
 	/* The scan under way. */
 	bool		started;
@@ -282,7 +279,7 @@ struct MsScanState
 	bool		walking;		/* this scan is led by it */
 	MsSorted   *sorted;			/* owned; of a scan by time */
 	MsStepper  *step;			/* owned; for rows one by one */
-	MsLastRow  *lastrow;		/* owned; of a scan with keys */
+	uint32		kept;			/* lastrow.c: a series to come back to */
 
 	/* The rows at hand. */
 	MsBatch		batch;
@@ -376,7 +373,6 @@ extern bool ms_step_next(MsScanState *state);
 
 /* lastrow.c */
 extern TupleTableSlot *ms_lastrow_exec(MsScanState *state);
-extern void ms_lastrow_end(MsScanState *state);
 
 /* parallel.c */
 extern bool ms_scan_claim(MsScanState *state);

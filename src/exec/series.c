@@ -94,8 +94,7 @@ ms_scan_load_labels(MsScanState *state, uint32 sid)
 
 	if (!ms_cursor_labels(state->cursor, sid, &labels, &nlabels))
 		return false;
-	if (!state->keep_labels)
-		MemoryContextReset(state->series_cxt);
+	MemoryContextReset(state->series_cxt);
 	old = MemoryContextSwitchTo(state->series_cxt);
 	ms_reldesc_fill_labels(state->desc, tupdesc, labels, nlabels,
 						   state->template_values, state->template_isnull);

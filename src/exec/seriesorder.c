@@ -61,13 +61,13 @@ ms_seriesorder_create(MsScanState *state)
 	MsSeriesOrder *order = palloc0(sizeof(MsSeriesOrder));
 	EState	   *estate = state->css.ss.ps.state;
 
-	order->nkeys = list_length(state->distinct);
+	order->nkeys = list_length(state->label_keys);
 	order->keys = palloc0(sizeof(SortSupportData) * order->nkeys);
 	order->cxt = AllocSetContextCreate(estate->es_query_cxt, "memseries series order",
 									   ALLOCSET_DEFAULT_SIZES);
 	for (int i = 0; i < order->nkeys; i++)
 	{
-		const MsDistinctKey *key = list_nth(state->distinct, i);
+		const MsLabelKey *key = list_nth(state->label_keys, i);
 		SortSupport sort = &order->keys[i];
 
 		sort->ssup_cxt = estate->es_query_cxt;

@@ -256,7 +256,7 @@ totals_agree(const MsStored *stored)
 		return true;
 	len = ms_totals_encode(ms_stored_chunk(stored), stored->len, totals);
 	return len <= (Size) stored->totals * MS_TOTALS_UNIT && len > 0 &&
-		memcmp(totals, stored->data, len) == 0;
+		memcmp(totals, stored->body, len) == 0;
 }
 
 /*
@@ -295,7 +295,7 @@ decode_some(MsTable *table, int64 start, uint32 *sid, MsCodecWork *work, Problem
 
 	for (int i = 0; i < n; i++)
 	{
-		if (!ms_chunk_validate(chunks[i]->data, chunks[i]->len, work))
+		if (!ms_chunk_validate(ms_stored_chunk(chunks[i]), chunks[i]->len, work))
 			problem(problems, "window of %s, series %u: the chunk cannot be decoded",
 					timestamptz_to_str(start), sids[i]);
 		else if (!totals_agree(chunks[i]))

@@ -351,13 +351,13 @@ copy_totals(MsCursor *cursor, const MsEntry *entry, Fragment *fragment)
 	MsTotals	totals;
 
 	if ((cursor->totals_do == NULL && !cursor->last) || len == 0 || entry->pieces != 0 ||
-		!ms_totals_open(&totals, stored->data, len) ||
+		!ms_totals_open(&totals, stored->body, len) ||
 		!totals_do(cursor, &totals))
 		return false;
 	fragment->chunk_at = reserve_bytes(cursor, len);
 	fragment->chunk_len = len;
 	fragment->total = true;
-	memcpy(cursor->bytes + fragment->chunk_at, stored->data, len);
+	memcpy(cursor->bytes + fragment->chunk_at, stored->body, len);
 	return true;
 }
 
@@ -558,7 +558,7 @@ ms_cursor_touch(MsCursor *cursor, const uint32 *sids, int n)
 			const volatile MsStored *stored = ms_ptr(ms_store->arena, entry->chunk);
 
 			(void) stored->len;
-			(void) stored->data[64];
+			(void) stored->body[64];
 		}
 	}
 	ms_unlock(table->lock);

@@ -65,7 +65,7 @@ entry_times(const MsWindow *window, const MsEntry *entry, int64 *tmin, int64 *tm
 	*tmin = PG_INT64_MAX;
 	*tmax = PG_INT64_MIN;
 	if (stored != NULL)
-		known = chunk_times(ms_stored_chunk(stored), stored->len, stored->data,
+		known = chunk_times(ms_stored_chunk(stored), stored->len, stored->body,
 							ms_stored_totals_size(stored), tmin, tmax);
 	for (MsRef ref = entry->pieces; ref != 0 && known;)
 	{

@@ -244,8 +244,8 @@ ms_chunk_store(MsWindow *window, const uint8 *data, uint32 len, uint32 nrows, bo
 		return 0;
 	stored = ms_ptr(arena, ref);
 	*stored = head;
-	memcpy(stored->data, totals, ms_stored_totals_size(&head));
-	memcpy(stored->data + ms_stored_totals_size(&head), data, len);
+	memcpy(stored->body, totals, ms_stored_totals_size(&head));
+	memcpy(stored->body + ms_stored_totals_size(&head), data, len);
 	return ref;
 }
 

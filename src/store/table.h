@@ -95,11 +95,11 @@ typedef struct MsStored
 	uint32		nrows:23;		/* rows in it */
 	uint32		totals:9;		/* room for totals, MS_TOTALS_UNIT bytes; 0:
 								 * it has none */
-	uint8		data[FLEXIBLE_ARRAY_MEMBER];	/* core/totals.h, core/chunk.h */
+	uint8		body[FLEXIBLE_ARRAY_MEMBER];	/* core/totals.h, core/chunk.h */
 } MsStored;
 
 #define MS_TOTALS_UNIT		4
-#define MS_STORED_SIZE(len)	(offsetof(MsStored, data) + (len))
+#define MS_STORED_SIZE(len)	(offsetof(MsStored, body) + (len))
 
 StaticAssertDecl(MS_CHUNK_MAX_ROWS < 1 << 23, "rows of a chunk must fit");
 StaticAssertDecl(MS_TOTALS_MAX < MS_TOTALS_UNIT << 9, "totals must fit");
@@ -114,7 +114,7 @@ ms_stored_totals_size(const MsStored *stored)
 static inline const uint8 *
 ms_stored_chunk(const MsStored *stored)
 {
-	return stored->data + ms_stored_totals_size(stored);
+	return stored->body + ms_stored_totals_size(stored);
 }
 
 /* Bytes that it takes, totals included. */
