@@ -58,8 +58,8 @@ struct MsLabelWalk
 	uint64		order_id;
 	uint32		from;
 	uint32		to;
-	uint32		value;			/* of the first of these; descending, one above
-								 * that of the last */
+	uint32		value;			/* of the first of these; descending, one
+								 * above that of the last */
 };
 
 typedef struct WalkItem
