@@ -14,7 +14,8 @@
  * Of very many series only some are looked at, one by chance of every so many:
  * series are often made in an order in which labels recur at regular distances.
  * A value none of them had is taken to be as frequent as if one of them had it.  What was
- * found is kept for a few seconds, as planning asks several times.
+ * found is kept for a few seconds, as planning asks several times; of labels, as
+ * long as no series comes or goes.
  *
  * Locks: table->lock, shared, while counting.
  *
@@ -54,7 +55,10 @@ typedef struct CachedStats
 	MsTable    *table;
 	uint64		generation;
 	AttrNumber	attnum;
-	TimestampTz made;
+	Oid			type;			/* of the column, as is... */
+	Oid			collation;
+	uint64		changes;		/* of series, before they were looked at */
+	TimestampTz made;			/* or found to hold still */
 	HeapTuple	tuple;			/* in TopMemoryContext; NULL: nothing to tell */
 } CachedStats;
 
@@ -318,6 +322,59 @@ time_stats(MsTable *table, Oid relid, Form_pg_attribute att)
 
 /* ---- the hook ---- */
 
+/* How often series have come or gone.  Takes table->lock shared. */
+static uint64
+series_changes(MsTable *table)
+{
+	uint64		changes;
+
+	ms_lock_shared(table->lock, MS_RANK_TABLE);
+	changes = table->series.changes;
+	ms_unlock(table->lock);
+	return changes;
+}
+
+/* May what was made of a column be used at this time? */
+static bool
+holds_still(CachedStats *entry, bool is_label, TimestampTz now)
+{
+	if (TimestampDifferenceExceeds(entry->made, now, KEEP_MS))
+	{
+		if (!is_label || entry->changes != series_changes(entry->table))
+			return false;
+		entry->made = now;
+	}
+	return true;
+}
+
+/* The entry of a column, or one to make it of, whose table is NULL then. */
+static CachedStats *
+find_entry(MsTable *table, Form_pg_attribute att, bool is_label, TimestampTz now)
+{
+	CachedStats *entry = NULL;
+
+	for (int i = 0; i < CACHE_SIZE && entry == NULL; i++)
+	{
+		CachedStats *it = &cache[i];
+
+		if (it->table == table && it->generation == table->generation &&
+			it->attnum == att->attnum && it->type == att->atttypid &&
+			it->collation == att->attcollation)
+			entry = it;
+	}
+	if (entry != NULL && holds_still(entry, is_label, now))
+		return entry;
+	if (entry == NULL)
+	{
+		entry = &cache[next_victim];
+		next_victim = (next_victim + 1) % CACHE_SIZE;
+	}
+	if (entry->tuple != NULL)
+		heap_freetuple(entry->tuple);
+	memset(entry, 0, sizeof(*entry));
+	return entry;
+}
+
 /* What there is to tell of a column; NULL if nothing.  Belongs to the cache. */
 static HeapTuple
 stats_of(Relation rel, AttrNumber attnum)
@@ -328,24 +385,16 @@ stats_of(Relation rel, AttrNumber attnum)
 	TimestampTz now = GetCurrentTimestamp();
 	MsTable    *table = desc->table;
 	CachedStats *entry;
+	uint64		changes;
 
 	if (table == NULL || (col->role != MS_ROLE_TIME && col->role != MS_ROLE_LABEL) ||
 		(col->role == MS_ROLE_LABEL && col->ordinal < 0))
 		return NULL;
-	for (int i = 0; i < CACHE_SIZE; i++)
-	{
-		entry = &cache[i];
-		if (entry->table == table && entry->generation == desc->generation &&
-			entry->attnum == attnum &&
-			!TimestampDifferenceExceeds(entry->made, now, KEEP_MS))
-			return entry->tuple;
-	}
+	entry = find_entry(table, att, col->role == MS_ROLE_LABEL, now);
+	if (entry->table != NULL)
+		return entry->tuple;
 
-	entry = &cache[next_victim];
-	next_victim = (next_victim + 1) % CACHE_SIZE;
-	if (entry->tuple != NULL)
-		heap_freetuple(entry->tuple);
-	memset(entry, 0, sizeof(*entry));
+	changes = series_changes(table);
 	if (col->role == MS_ROLE_LABEL)
 		entry->tuple = label_stats(table, col->ordinal, RelationGetRelid(rel), att);
 	else
@@ -353,6 +402,9 @@ stats_of(Relation rel, AttrNumber attnum)
 	entry->table = table;
 	entry->generation = desc->generation;
 	entry->attnum = attnum;
+	entry->type = att->atttypid;
+	entry->collation = att->attcollation;
+	entry->changes = changes;
 	entry->made = now;
 	return entry->tuple;
 }
