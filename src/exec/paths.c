@@ -26,6 +26,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_class.h"
@@ -238,6 +240,8 @@ add_paths(PlannerInfo *root, RelOptInfo *rel)
 		int			workers = compute_parallel_worker(rel, ms_scan_pages(rel, prel), -1,
 													  max_parallel_workers_per_gather);
 
+		/* processes share series: one does not help another with its own */
+		workers = (int) Min(workers, ceil(prel->stats.series * prel->label_sel) - 1);
 		if (workers > 0)
 			add_partial_path(rel, (Path *) make_path(root, rel, prel, NULL, workers));
 	}
