@@ -78,13 +78,29 @@ extern void ms_filler_rows(MsFiller *filler, const MsRows *rows);
 /* What has to be looked at for every row. */
 extern void ms_fill_others(const MsFiller *filler, int row, TupleTableSlot *slot);
 
+/* Copies flags; there are mostly so few of them that a call of memcpy would take longer. */
+static inline void
+ms_copy_flags(bool *to, const bool *from, int n)
+{
+	for (; n >= 8; n -= 8, to += 8, from += 8)
+		memcpy(to, from, 8);
+	if (n & 4)
+	{
+		memcpy(to, from, 4);
+		to += 4;
+		from += 4;
+	}
+	for (n &= 3; n > 0; n--)
+		*to++ = *from++;
+}
+
 /* Puts row number `row` of the rows at hand into a slot, which is empty. */
 static inline void
 ms_fill_slot(const MsFiller *filler, int row, TupleTableSlot *slot)
 {
 	Datum	   *values = slot->tts_values;
 
-	memcpy(slot->tts_isnull, filler->isnull, filler->natts);
+	ms_copy_flags(slot->tts_isnull, filler->isnull, filler->natts);
 	for (int i = 0; i < filler->nlabels; i++)
 		values[filler->label_atts[i]] = filler->labels[filler->label_atts[i]];
 	if (filler->time >= 0)

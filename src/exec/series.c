@@ -177,6 +177,14 @@ next_candidate(MsScanState *state, uint32 *sid)
 	return true;
 }
 
+/* Will all series be read, in the order of their ids? */
+static inline bool
+takes_all(const MsScanState *state)
+{
+	return state->safe_qual == NULL && state->label_qual == NULL &&
+		state->series_order == NULL && !state->walking && !state->indexed && !state->coded;
+}
+
 /*
  * Goes to the next series of this process that fits; false if there are no
  * more.  The first rows may be in state->rows already.  May raise what a
@@ -191,6 +199,8 @@ ms_scan_next_series(MsScanState *state)
 	{
 		state->sid = sid;
 		CHECK_FOR_INTERRUPTS();
+		if (takes_all(state))
+			ms_cursor_expect_all(state->cursor, state->claimed);
 		if (!ms_scan_load_labels(state, sid))
 			continue;
 		if (take_series(state, sid))

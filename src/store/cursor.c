@@ -20,6 +20,8 @@
  * series meanwhile; its generation tells.  The rows of that other one cannot
  * be visible to our snapshot, since they were written after it was taken.
  *
+ * This file is what happens outside the lock; cursorcopy.c is what happens under it.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -27,76 +29,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "store/cursor.h"
-#include "store/rowbuf.h"
-
-#define COPY_TARGET		(256 * 1024)	/* bytes copied under one lock, more
-										 * only for a single window */
-
-#define PREFETCH_WINDOWS	8
-
-/* The bytes of one (series, window), in the cursor's buffer. */
-typedef struct Fragment
-{
-	int64		start;			/* the window's */
-	int64		end;
-	Size		chunk_at;
-	uint32		chunk_len;		/* 0: no chunk */
-	bool		total;			/* its totals instead */
-	int			first_piece;
-	int			npieces;
-} Fragment;
-
-struct MsCursor
-{
-	MemoryContext cxt;			/* holds all of this */
-	MsTable    *table;			/* borrowed */
-	Snapshot	snapshot;		/* borrowed */
-	int64		lo;
-	int64		hi;
-	bool		count_skipped;
-	bool		backward;
-	bool		lazy;			/* leave it to the reader to walk over blocks */
-	MsTotalsDo	totals_do;		/* NULL: no */
-	void	   *totals_arg;
-	bool		last;			/* of chunks only the last row... */
-	bool		whole;			/* ...but of this series all */
-	int			nvalues;
-	bool	   *need;			/* [nvalues] */
-	MsMissing  *missing;		/* [nvalues] */
-
-	/* the series */
-	uint32		sid;
-	uint32		generation;		/* of the series; 0: there is none */
-	int64		resume;			/* windows that end above this are to come;
-								 * backward, those that start below it */
-	int			ahead;			/* backward: how many to copy at a time */
-	bool		exhausted;		/* no windows are to come */
-
-	/* what was copied */
-	char	   *bytes;
-	Size		bytes_used;
-	Size		bytes_cap;
-	Fragment   *fragments;
-	int			nfragments;
-	int			fragments_cap;
-	int			next_fragment;
-	MsPieceBytes *pieces;		/* data: an offset into bytes until next() */
-	int			npieces;
-	int			pieces_cap;
-
-	/* labels */
-	MsLabelValue *labels;
-	int			labels_cap;
-	char	   *label_bytes;
-	Size		label_bytes_cap;
-
-	MsRowBuf	base;
-	MsRowBuf	late;
-	MsRowBuf	scratch;
-	MsCodecWork *work;
-	MsCursorStats stats;
-};
+#include "store/cursorpriv.h"
 
 /* What stands for the values of columns that stored rows do not have. */
 static void
@@ -143,10 +76,10 @@ ms_cursor_open(MsTable *table, Snapshot snapshot, int64 lo, int64 hi,
 	get_missing(cursor);
 
 	cursor->exhausted = true;
-	cursor->bytes_cap = COPY_TARGET;
+	cursor->bytes_cap = MS_CURSOR_COPY;
 	cursor->bytes = palloc(cursor->bytes_cap);
 	cursor->fragments_cap = 16;
-	cursor->fragments = palloc(sizeof(Fragment) * cursor->fragments_cap);
+	cursor->fragments = palloc(sizeof(MsFragment) * cursor->fragments_cap);
 	cursor->pieces_cap = 64;
 	cursor->pieces = palloc(sizeof(MsPieceBytes) * cursor->pieces_cap);
 	ms_rowbuf_init(&cursor->base, cxt, nvalues, cursor->need, cursor->missing);
@@ -164,6 +97,7 @@ ms_cursor_set_range(MsCursor *cursor, int64 lo, int64 hi)
 	cursor->hi = hi;
 	cursor->exhausted = true;
 	cursor->nfragments = cursor->next_fragment = 0;
+	ms_cursor_forget_group(cursor);
 }
 
 void
@@ -184,11 +118,13 @@ ms_cursor_set_backward(MsCursor *cursor, bool backward)
 	cursor->backward = backward;
 	cursor->exhausted = true;
 	cursor->nfragments = cursor->next_fragment = 0;
+	ms_cursor_forget_group(cursor);
 }
 
 void
 ms_cursor_set_totals(MsCursor *cursor, MsTotalsDo totals_do, void *arg)
 {
+	ms_cursor_forget_group(cursor);
 	cursor->totals_do = totals_do;
 	cursor->totals_arg = arg;
 }
@@ -236,387 +172,6 @@ ms_cursor_series_limit(MsCursor *cursor)
 	return limit;
 }
 
-/* Room for n labels and their bytes. */
-static void
-reserve_labels(MsCursor *cursor, int n, Size bytes)
-{
-	if (n > cursor->labels_cap)
-	{
-		cursor->labels_cap = Max(n, 16);
-		cursor->labels = MemoryContextAlloc(cursor->cxt,
-											sizeof(MsLabelValue) * cursor->labels_cap);
-	}
-	if (bytes > cursor->label_bytes_cap)
-	{
-		cursor->label_bytes_cap = Max(bytes * 2, 1024);
-		cursor->label_bytes = MemoryContextAlloc(cursor->cxt, cursor->label_bytes_cap);
-	}
-}
-
-/* See cursor.h.  Takes table->lock shared. */
-bool
-ms_cursor_labels(MsCursor *cursor, uint32 sid, const MsLabelValue **labels, int *nlabels)
-{
-	MsTable    *table = cursor->table;
-	Size		total = 0;
-	char	   *p;
-	int			n;
-
-	ms_lock_shared(table->lock, MS_RANK_TABLE);
-	if (!ms_series_is_live(ms_store->arena, &table->series, sid) ||
-		(sid == cursor->sid && cursor->generation != 0 &&
-		 ms_series_generation(ms_store->arena, &table->series, sid) != cursor->generation))
-	{
-		ms_unlock(table->lock);
-		return false;
-	}
-	reserve_labels(cursor, table->nlabels, 0);
-	n = ms_series_labels(ms_store->arena, &table->series, sid, cursor->labels,
-						 cursor->labels_cap);
-	for (int i = 0; i < n; i++)
-		total += cursor->labels[i].isnull ? 0 : MAXALIGN(cursor->labels[i].len);
-	reserve_labels(cursor, 0, total);
-	p = cursor->label_bytes;
-	for (int i = 0; i < n; i++)
-	{
-		MsLabelValue *label = &cursor->labels[i];
-
-		if (label->isnull)
-			continue;
-		memcpy(p, label->bytes, label->len);
-		label->bytes = (uint8 *) p;
-		p += MAXALIGN(label->len);
-	}
-	ms_unlock(table->lock);
-	*labels = cursor->labels;
-	*nlabels = n;
-	return true;
-}
-
-/* Room for len bytes at the end of the cursor's buffer; returns its offset. */
-static Size
-reserve_bytes(MsCursor *cursor, Size len)
-{
-	Size		at = cursor->bytes_used;
-
-	if (at + len > cursor->bytes_cap)
-	{
-		cursor->bytes_cap = Max(cursor->bytes_cap * 2, at + len);
-		cursor->bytes = repalloc_huge(cursor->bytes, cursor->bytes_cap);
-	}
-	cursor->bytes_used = at + MAXALIGN(len);
-	return at;
-}
-
-static void
-copy_piece(MsCursor *cursor, const MsPiece *piece, const MsRun *run)
-{
-	MsPieceBytes *copy;
-	Size		at;
-
-	if (cursor->npieces == cursor->pieces_cap)
-	{
-		cursor->pieces_cap *= 2;
-		cursor->pieces = repalloc_huge(cursor->pieces,
-									   sizeof(MsPieceBytes) * cursor->pieces_cap);
-	}
-	copy = &cursor->pieces[cursor->npieces++];
-	copy->order = run->order;
-	copy->seq = run->seq;
-	copy->kind = piece->kind;
-	copy->len = piece->len;
-	at = reserve_bytes(cursor, piece->len);
-	memcpy(cursor->bytes + at, piece->data, piece->len);
-	copy->data = (const uint8 *) at;
-}
-
-/* Will these totals do instead of their chunk? */
-static bool
-totals_do(const MsCursor *cursor, const MsTotals *totals)
-{
-	if (totals->ncols != cursor->nvalues || totals->tmax >= cursor->hi)
-		return false;
-	if (cursor->last)
-		return !cursor->whole && totals->last_len > 0 && totals->tmax >= cursor->lo;
-	return totals->tmin >= cursor->lo &&
-		cursor->totals_do(cursor->totals_arg, totals->tmin, totals->tmax);
-}
-
-/* If the totals of an entry's chunk will do, copies them instead of it.  Caller holds table->lock. */
-static bool
-copy_totals(MsCursor *cursor, const MsEntry *entry, Fragment *fragment)
-{
-	const MsStored *stored = ms_ptr(ms_store->arena, entry->chunk);
-	Size		len = ms_stored_totals_size(stored);
-	MsTotals	totals;
-
-	if ((cursor->totals_do == NULL && !cursor->last) || len == 0 || entry->pieces != 0 ||
-		!ms_totals_open(&totals, stored->body, len) ||
-		!totals_do(cursor, &totals))
-		return false;
-	fragment->chunk_at = reserve_bytes(cursor, len);
-	fragment->chunk_len = len;
-	fragment->total = true;
-	memcpy(cursor->bytes + fragment->chunk_at, stored->body, len);
-	return true;
-}
-
-/* Copies what one window holds of the series.  Caller holds table->lock. */
-static void
-copy_window(MsCursor *cursor, const MsWindow *window)
-{
-	MsArena    *arena = ms_store->arena;
-	MsEntry    *entry = ms_entry_locked(window, cursor->sid);
-	Fragment	fragment = {0};
-
-	if (entry == NULL || (entry->chunk == 0 && entry->pieces == 0))
-		return;
-	fragment.start = window->start;
-	fragment.end = window->end;
-	if (entry->chunk != 0 && copy_totals(cursor, entry, &fragment))
-		 /* nothing else is needed */ ;
-	else if (entry->chunk != 0)
-	{
-		MsStored   *stored = ms_ptr(arena, entry->chunk);
-
-		fragment.chunk_at = reserve_bytes(cursor, stored->len);
-		fragment.chunk_len = stored->len;
-		ms_chunk_copy((uint8 *) cursor->bytes + fragment.chunk_at, ms_stored_chunk(stored), stored->len,
-					  stored->nrows, cursor->need, cursor->nvalues, cursor->lo, cursor->hi);
-	}
-	fragment.first_piece = cursor->npieces;
-	for (MsRef ref = entry->pieces; ref != 0;)
-	{
-		MsPiece    *piece = ms_ptr(arena, ref);
-		MsRun	   *run = ms_ptr(arena, piece->run);
-
-		if (ms_run_visible(run, cursor->snapshot))
-			copy_piece(cursor, piece, run);
-		ref = piece->next;
-	}
-	fragment.npieces = cursor->npieces - fragment.first_piece;
-	if (fragment.chunk_len == 0 && fragment.npieces == 0)
-		return;
-
-	if (cursor->nfragments == cursor->fragments_cap)
-	{
-		cursor->fragments_cap *= 2;
-		cursor->fragments = repalloc(cursor->fragments,
-									 sizeof(Fragment) * cursor->fragments_cap);
-	}
-	cursor->fragments[cursor->nfragments++] = fragment;
-}
-
-/* Counts chunks of the series outside the time range.  Caller holds table->lock. */
-static void
-count_skipped(MsCursor *cursor)
-{
-	const MsTable *table = cursor->table;
-
-	for (int i = 0; i < table->nwindows; i++)
-	{
-		MsWindow   *window = ms_window_at(table, i);
-		MsEntry    *entry;
-
-		if (window->end > cursor->lo && window->start < cursor->hi)
-			continue;
-		entry = ms_entry_locked(window, cursor->sid);
-		if (entry != NULL && entry->chunk != 0)
-		{
-			MsStored   *stored = ms_ptr(ms_store->arena, entry->chunk);
-
-			cursor->stats.chunks_skipped++;
-			cursor->stats.samples_skipped += stored->nrows;
-		}
-	}
-}
-
-/* Lets the processor fetch the beginning of a chunk, or its totals, if it can be that these will do. */
-static inline void
-prefetch_chunk(const MsCursor *cursor, const MsEntry *entry)
-{
-	const char *stored = ms_ptr(ms_store->arena, entry->chunk);
-
-	if (entry->chunk == 0)
-		return;
-	__builtin_prefetch(stored);
-	__builtin_prefetch(stored + 64);
-	if (cursor->totals_do != NULL || cursor->last)
-		__builtin_prefetch(stored + 128);
-}
-
-/*
- * The chunks to be copied lie far apart: let the processor fetch their
- * beginnings at the same time.  Caller holds table->lock.
- */
-static void
-prefetch_chunks(MsCursor *cursor, int first)
-{
-	const MsTable *table = cursor->table;
-	MsEntry    *entries[PREFETCH_WINDOWS];
-	int			n = 0;
-
-	for (int i = first; i < table->nwindows && n < PREFETCH_WINDOWS; i++)
-	{
-		MsWindow   *window = ms_window_at(table, i);
-
-		if (window->start >= cursor->hi)
-			break;
-		entries[n] = ms_entry_locked(window, cursor->sid);
-		if (entries[n] != NULL)
-			__builtin_prefetch(entries[n++]);
-	}
-	for (int i = 0; i < n; i++)
-		prefetch_chunk(cursor, entries[i]);
-}
-
-/* The last window that starts below t; -1 if there is none.  Caller holds table->lock. */
-static int
-last_window_below(const MsTable *table, int64 t)
-{
-	int			i;
-
-	if (t == PG_INT64_MIN)
-		return -1;
-	i = ms_window_search_locked(table, t - 1);
-	if (i == table->nwindows || ms_window_at(table, i)->start >= t)
-		i--;
-	return i;
-}
-
-/*
- * Copies earlier windows of the series.  Whoever reads backward mostly stops
- * soon, so few are copied at first.  Caller holds table->lock.
- */
-static void
-copy_windows_backward(MsCursor *cursor)
-{
-	const MsTable *table = cursor->table;
-
-	for (int i = last_window_below(table, cursor->resume); i >= 0; i--)
-	{
-		MsWindow   *window = ms_window_at(table, i);
-
-		if (window->end <= cursor->lo)
-			break;
-		if (cursor->bytes_used >= COPY_TARGET || cursor->nfragments >= cursor->ahead)
-		{
-			cursor->ahead *= 2;
-			return;
-		}
-		copy_window(cursor, window);
-		cursor->resume = window->start;
-	}
-	cursor->exhausted = true;
-}
-
-/* Copies the next windows of the series.  Caller holds table->lock. */
-static void
-copy_windows(MsCursor *cursor)
-{
-	const MsTable *table = cursor->table;
-	int			first;
-
-	cursor->bytes_used = 0;
-	cursor->npieces = cursor->nfragments = cursor->next_fragment = 0;
-	if (cursor->backward)
-	{
-		copy_windows_backward(cursor);
-		return;
-	}
-	first = ms_window_search_locked(table, cursor->resume);
-	prefetch_chunks(cursor, first);
-	for (int i = first; i < table->nwindows; i++)
-	{
-		MsWindow   *window = ms_window_at(table, i);
-
-		if (window->start >= cursor->hi)
-			break;
-		if (cursor->bytes_used >= COPY_TARGET)
-			return;
-		copy_window(cursor, window);
-		cursor->resume = window->end;
-	}
-	cursor->exhausted = true;
-}
-
-/* See cursor.h.  Takes table->lock shared. */
-void
-ms_cursor_touch(MsCursor *cursor, const uint32 *sids, int n)
-{
-	MsTable    *table = cursor->table;
-	int			last;
-
-	ms_lock_shared(table->lock, MS_RANK_TABLE);
-	last = last_window_below(table, cursor->hi);
-	for (int i = 0; i < n && last >= 0; i++)
-	{
-		MsEntry    *entry = ms_entry_locked(ms_window_at(table, last), sids[i]);
-
-		if (entry != NULL && entry->chunk != 0)
-		{
-			const volatile MsStored *stored = ms_ptr(ms_store->arena, entry->chunk);
-
-			(void) stored->len;
-			(void) stored->body[64];
-		}
-	}
-	ms_unlock(table->lock);
-}
-
-/* See cursor.h.  Takes table->lock shared. */
-bool
-ms_cursor_seek(MsCursor *cursor, uint32 sid)
-{
-	MsTable    *table = cursor->table;
-	bool		live;
-
-	cursor->sid = sid;
-	cursor->generation = 0;
-	cursor->resume = cursor->backward ? cursor->hi : cursor->lo;
-	cursor->ahead = 1;
-	cursor->whole = false;
-	cursor->exhausted = cursor->lo >= cursor->hi;
-	cursor->nfragments = cursor->next_fragment = 0;
-
-	ms_lock_shared(table->lock, MS_RANK_TABLE);
-	live = ms_series_is_live(ms_store->arena, &table->series, sid);
-	if (live)
-	{
-		cursor->generation = ms_series_generation(ms_store->arena, &table->series, sid);
-		cursor->stats.series++;
-		if (cursor->count_skipped)
-			count_skipped(cursor);
-		if (!cursor->exhausted)
-			copy_windows(cursor);
-	}
-	else
-		cursor->exhausted = true;
-	ms_unlock(table->lock);
-	return live;
-}
-
-/* Copies more windows of the series; false if there are no more. */
-static bool
-copy_more(MsCursor *cursor)
-{
-	MsTable    *table = cursor->table;
-
-	if (cursor->exhausted)
-		return false;
-	ms_lock_shared(table->lock, MS_RANK_TABLE);
-	if (ms_series_is_live(ms_store->arena, &table->series, cursor->sid) &&
-		ms_series_generation(ms_store->arena, &table->series, cursor->sid) == cursor->generation)
-		copy_windows(cursor);
-	else
-	{
-		cursor->nfragments = cursor->next_fragment = 0;
-		cursor->exhausted = true;
-	}
-	ms_unlock(table->lock);
-	return true;
-}
-
 /* See cursor.h. */
 void
 ms_cursor_damaged(MsCursor *cursor)
@@ -630,7 +185,7 @@ ms_cursor_damaged(MsCursor *cursor)
 
 /* Decodes and merges one fragment into cursor->base. */
 static void
-decode_fragment(MsCursor *cursor, const Fragment *fragment)
+decode_fragment(MsCursor *cursor, const MsFragment *fragment)
 {
 	MsPieceBytes *pieces = cursor->pieces + fragment->first_piece;
 	MsBlockCounts counts = {0};
@@ -671,15 +226,15 @@ decode_fragment(MsCursor *cursor, const Fragment *fragment)
 }
 
 /* Goes to the next fragment; NULL at the end. */
-static const Fragment *
+static const MsFragment *
 next_fragment(MsCursor *cursor)
 {
-	const Fragment *fragment;
+	const MsFragment *fragment;
 
 	CHECK_FOR_INTERRUPTS();
 	while (cursor->next_fragment >= cursor->nfragments)
 	{
-		if (!copy_more(cursor))
+		if (!ms_cursor_copy_more(cursor))
 			return NULL;
 	}
 	fragment = &cursor->fragments[cursor->next_fragment++];
@@ -692,7 +247,7 @@ next_fragment(MsCursor *cursor)
 bool
 ms_cursor_next_part(MsCursor *cursor, MsPart *part)
 {
-	const Fragment *fragment = next_fragment(cursor);
+	const MsFragment *fragment = next_fragment(cursor);
 
 	if (fragment == NULL)
 		return false;

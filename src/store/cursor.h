@@ -115,6 +115,12 @@ extern void ms_cursor_set_last(MsCursor *cursor, bool last);
  */
 #define MS_CURSOR_TOUCH		16	/* a good number of them */
 extern void ms_cursor_touch(MsCursor *cursor, const uint32 *sids, int n);
+
+/*
+ * Labels of all series below limit will be asked for, and these sought right after, in the order of their ids from the next
+ * one on: several may be copied together.  Until times or direction are set anew.
+ */
+extern void ms_cursor_expect_all(MsCursor *cursor, uint32 limit);
 extern void ms_cursor_close(MsCursor *cursor);
 
 /* Series ids are below this, as of the call. */
