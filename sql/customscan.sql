@@ -230,6 +230,10 @@ SELECT FROM memseries.configure('parted_2', retain => NULL);
 INSERT INTO parted SELECT t, 'h' || i % 3, i FROM generate_series('2024-03-01'::timestamptz, '2024-03-03 23:00', '1 hour') WITH ORDINALITY x(t, i);
 EXPLAIN (COSTS OFF) SELECT * FROM parted WHERE host = 'h1' AND ts >= '2024-03-02';
 SELECT tableoid::regclass, host, count(*), max(v) FROM parted WHERE host <> 'h1' AND ts >= '2024-03-01 12:00' GROUP BY 1, 2 ORDER BY 1, 2;
+SET enable_sort = off;
+EXPLAIN (COSTS OFF) SELECT * FROM parted WHERE ts < '2024-03-03' ORDER BY ts DESC LIMIT 1;
+SELECT * FROM parted WHERE ts < '2024-03-03' ORDER BY ts DESC LIMIT 1;
+RESET enable_sort;
 DROP TABLE parted;
 
 --

@@ -58,8 +58,8 @@ ms_buckets_init(MsAggState *state, List *fns)
 
 		buckets->fns[i] = *fn;
 		buckets->exprs[i] = ExecInitExpr(fn->expr, &state->scan.css.ss.ps);
-		if (fn->zoned)
-			buckets->zones[i] = fn->zone ? pg_tzset(fn->zone) : session_timezone;
+		if (fn->zoned && fn->zone != NULL)
+			buckets->zones[i] = pg_tzset(fn->zone);
 	}
 	buckets->is_key = n == 1 && state->time_keys.nkeys == 1 &&
 		state->time_keys.exprs[0] == buckets->fns[0].expr;
@@ -69,14 +69,21 @@ ms_buckets_init(MsAggState *state, List *fns)
 	buckets->fresh.at = palloc(sizeof(MsInterval) * buckets->fresh.cap);
 }
 
-/* Forgets what was found: the keys, and perhaps the functions, have changed. */
+/* Forgets what was found: the keys, and perhaps the functions or the time zone, have changed. */
 void
 ms_buckets_reset(MsAggState *state)
 {
 	state->buckets.known.n = 0;
 	state->buckets.fresh.n = 0;
 	state->buckets.last = 0;
-	memset(state->buckets.even, 0, sizeof(MsStretch) * state->buckets.nfns);
+	for (int i = 0; i < state->buckets.nfns; i++)
+	{
+		const MsBucketFn *fn = &state->buckets.fns[i];
+
+		if (fn->zoned && fn->zone == NULL)
+			state->buckets.zones[i] = session_timezone;
+		state->buckets.even[i].from = state->buckets.even[i].to = 0;
+	}
 }
 
 /* The bucket function's value at t. */

@@ -72,6 +72,9 @@ orders_by_time(PlannerInfo *root, RelOptInfo *rel, AttrNumber time_att)
 {
 	ListCell   *lc;
 
+	/* from PostgreSQL 18 on, the members of partitions stand elsewhere */
+	if (IS_OTHER_REL(rel))
+		return true;
 	foreach(lc, linitial_node(PathKey, root->query_pathkeys)->pk_eclass->ec_members)
 	{
 		Var		   *var = (Var *) ((EquivalenceMember *) lfirst(lc))->em_expr;
