@@ -9,7 +9,7 @@
  *	gcc -O2 -std=gnu99 -fno-strict-aliasing -fwrapv -D_GNU_SOURCE -Isrc
  *		-isystem $(pg_config --includedir-server) -o codec
  *		bench/codec.c test/unit/shim.c src/core/[a-z]*codec.c src/core/intdecode.c
- *		src/core/unpack.c src/core/narrow.c src/core/valuedecode.c src/core/chunk_[a-z]*.c -lm
+ *		src/core/unpack.c src/core/narrow.c src/core/valuedecode.c src/core/valuesummary.c src/core/chunk_[a-z]*.c -lm
  *	codec [folder with node-1s.samples.tsv.xz]
  *
  * Generated data: hosts as TSBS makes them (ten integers of 0 to 100 that

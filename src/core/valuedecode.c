@@ -10,53 +10,17 @@
  * read is modulo 2^64 or on doubles, where anything is defined.  A stream
  * must end exactly where its length says.
  *
- * A summary is answered from the stored one if there is one, and else by
- * decoding; both give the same bits.  Reading it, the stored one is
- * believed; ms_value_check() compares the two.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "core/narrow.h"
 #include "core/unpack.h"
-#include "core/valueform.h"
+#include "core/valuestream.h"
 
 /* First integers and factors below these go with small integers. */
 #define NARROW_FIRST_MAX	(INT64CONST(1) << 50)
 #define NARROW_FACTOR_MAX	(UINT64CONST(1) << (50 - MS_NARROW_BITS))
-
-/* A stream whose beginning has been read. */
-typedef struct Stream
-{
-	MsReader	r;				/* at the integers, or the form's own data */
-	const uint8 *limit;			/* memory below may be loaded */
-	int			form;
-	bool		has_specials;
-	bool		has_summary;
-	int			n;				/* rows */
-	int			count;			/* values that are not null */
-	int			decimals;
-	int			shift;
-	uint64		first;
-	uint64		factor;
-
-	/* stored summary of INT and DEC */
-	uint64		qmin;
-	uint64		qmax;
-	uint64		qsum;
-	/* stored summary of other forms */
-	double		min;
-	double		max;
-	double		sum;
-} Stream;
-
-/* Are the values and their summary functions of integers alone? */
-static inline bool
-is_mapped(const Stream *s)
-{
-	return (s->form == FORM_INT || s->form == FORM_DEC) && !s->has_specials;
-}
 
 /* Read a list or runs of a set. */
 static int
@@ -112,7 +76,7 @@ read_set(MsReader *r, int n, bool *in)
 
 /* Read the parameters of a form with integers. */
 static bool
-read_parameters(Stream *s, uint8 flags)
+read_parameters(MsValueStream *s, uint8 flags)
 {
 	MsReader   *r = &s->r;
 
@@ -145,7 +109,7 @@ read_parameters(Stream *s, uint8 flags)
 			return false;
 	}
 
-	if (s->has_summary && is_mapped(s))
+	if (s->has_summary && ms_stream_is_mapped(s))
 	{
 		s->qmin = 0 - ms_get_varint(r);
 		s->qmax = ms_get_varint(r);
@@ -165,9 +129,9 @@ read_parameters(Stream *s, uint8 flags)
  * Read a stream's beginning.  "nulls" gets n flags if there are nulls, and
  * *has_nulls says so.
  */
-static bool
-open_stream(Stream *s, const uint8 *p, Size len, const uint8 *limit, int n,
-			bool *nulls, bool *has_nulls)
+bool
+ms_stream_open(MsValueStream *s, const uint8 *p, Size len, const uint8 *limit, int n,
+			   bool *nulls, bool *has_nulls)
 {
 	uint8		flags;
 
@@ -210,29 +174,9 @@ open_stream(Stream *s, const uint8 *p, Size len, const uint8 *limit, int n,
 	return read_parameters(s, flags);
 }
 
-/* Decode the integers q[] of a stream. */
-static inline bool
-read_integers(Stream *s, uint64 *q)
-{
-	return ms_int_decode(&s->r, s->limit, s->count, q);
-}
-
-/* Do the stored summary's integers say what q[] says? */
-static bool
-summary_agrees(const Stream *s, const uint64 *q)
-{
-	int64		min;
-	int64		max;
-	uint64		sum;
-
-	ms_integer_totals(q, s->count, &min, &max, &sum);
-	return s->qmin == (uint64) min && s->qmax == (uint64) max &&
-		s->qsum == sum;
-}
-
 /* Read the one value of a constant stream. */
-static double
-read_constant(Stream *s)
+double
+ms_stream_constant(MsValueStream *s)
 {
 	MsReader   *r = &s->r;
 	int			decimals;
@@ -260,7 +204,7 @@ read_constant(Stream *s)
 
 /* Bytes that each value takes that is stored without packing; 0 if malformed. */
 static int
-raw_width(Stream *s)
+raw_width(MsValueStream *s)
 {
 	int			width;
 
@@ -284,7 +228,7 @@ raw_value(int form, const uint8 *p, int width)
 
 /* Decode values that are stored without packing. */
 static bool
-read_raw(Stream *s, double *out)
+read_raw(MsValueStream *s, double *out)
 {
 	int			width = raw_width(s);
 	const uint8 *p = ms_get_bytes(&s->r, (Size) s->count * width);
@@ -298,7 +242,7 @@ read_raw(Stream *s, double *out)
 
 /* The value of a form with integers, but ULP, of which m is the integer. */
 static inline double
-mapped_value(int form, const Stream *s, uint64 m)
+mapped_value(int form, const MsValueStream *s, uint64 m)
 {
 	switch (form)
 	{
@@ -319,7 +263,7 @@ mapped_value(int form, const Stream *s, uint64 m)
 
 /* The double that is c steps above a decimal. */
 static inline double
-ulp_value(const Stream *s, uint64 m, uint64 c)
+ulp_value(const MsValueStream *s, uint64 m, uint64 c)
 {
 	double		d = exact_double(m) / powers_of_ten[s->decimals];
 
@@ -328,16 +272,16 @@ ulp_value(const Stream *s, uint64 m, uint64 c)
 
 /* Decode the ULP form: decimals, and the steps by which they are off. */
 static bool
-read_ulp(Stream *s, double *out, MsValueScratch *scratch)
+read_ulp(MsValueStream *s, double *out, MsValueScratch *scratch)
 {
 	uint64	   *q = scratch->q;
 	uint64	   *c = scratch->q2;
 	uint64		first;
 
-	if (!read_integers(s, q))
+	if (!ms_int_decode(&s->r, s->limit, s->count, q))
 		return false;
 	first = ms_get_zigzag(&s->r);
-	if (!read_integers(s, c))
+	if (!ms_int_decode(&s->r, s->limit, s->count, c))
 		return false;
 	for (int i = 0; i < s->count; i++)
 		out[i] = ulp_value(s, s->first + s->factor * q[i], first + c[i]);
@@ -346,7 +290,7 @@ read_ulp(Stream *s, double *out, MsValueScratch *scratch)
 
 /* INT and DEC of small integers; false if they are not, or malformed. */
 static bool
-read_narrow(Stream *s, double *out, MsValueScratch *scratch)
+read_narrow(MsValueStream *s, double *out, MsValueScratch *scratch)
 {
 	int64		first = (int64) s->first;
 	MsNarrowMap map = {(double) first, (double) s->factor, powers_of_ten[s->decimals]};
@@ -358,7 +302,7 @@ read_narrow(Stream *s, double *out, MsValueScratch *scratch)
 
 /* Decode the forms with integers, without their specials. */
 static bool
-read_mapped(Stream *s, double *out, MsValueScratch *scratch)
+read_mapped(MsValueStream *s, double *out, MsValueScratch *scratch)
 {
 	uint64	   *q = scratch->q;
 	int			n = s->count;
@@ -368,7 +312,7 @@ read_mapped(Stream *s, double *out, MsValueScratch *scratch)
 		return true;
 	if (s->form == FORM_ULP)
 		return read_ulp(s, out, scratch);
-	if (!read_integers(s, q))
+	if (!ms_int_decode(&s->r, s->limit, s->count, q))
 		return false;
 	if (s->factor != 1)
 	{
@@ -406,7 +350,7 @@ read_mapped(Stream *s, double *out, MsValueScratch *scratch)
 
 /* Read the specials and put them where they belong. */
 static bool
-read_specials(Stream *s, double *out, bool *special)
+read_specials(MsValueStream *s, double *out, bool *special)
 {
 	MsReader   *r = &s->r;
 	int			kind;
@@ -428,14 +372,14 @@ read_specials(Stream *s, double *out, bool *special)
 }
 
 /* Decode the values that are not null, and find the stream's end. */
-static bool
-read_values(Stream *s, double *out, MsValueScratch *scratch)
+bool
+ms_stream_values(MsValueStream *s, double *out, MsValueScratch *scratch)
 {
 	if (s->form == FORM_NULLS)
 		 /* nothing stored */ ;
 	else if (s->form <= FORM_CONST_RAW)
 	{
-		double		v = read_constant(s);
+		double		v = ms_stream_constant(s);
 
 		for (int i = 0; i < s->count; i++)
 			out[i] = v;
@@ -468,10 +412,10 @@ ms_value_decode(const uint8 *p, Size len, const uint8 *limit, int n,
 				double *out, bool *nulls, bool *has_nulls,
 				MsValueScratch *scratch)
 {
-	Stream		s;
+	MsValueStream s;
 
-	if (!open_stream(&s, p, len, limit, n, nulls, has_nulls) ||
-		!read_values(&s, out, scratch))
+	if (!ms_stream_open(&s, p, len, limit, n, nulls, has_nulls) ||
+		!ms_stream_values(&s, out, scratch))
 		return false;
 
 	if (*has_nulls)
@@ -486,7 +430,7 @@ ms_value_decode(const uint8 *p, Size len, const uint8 *limit, int n,
 
 /* Decode value i alone of the forms with integers, without its being special. */
 static bool
-read_one_mapped(Stream *s, int i, double *out)
+read_one_mapped(MsValueStream *s, int i, double *out)
 {
 	uint64		q;
 	uint64		c;
@@ -508,7 +452,7 @@ read_one_mapped(Stream *s, int i, double *out)
 
 /* Put a special in place of value i, if it is one. */
 static bool
-read_one_special(Stream *s, int i, double *out)
+read_one_special(MsValueStream *s, int i, double *out)
 {
 	bool		special[MS_INT_MAX];
 	int			kind;
@@ -536,10 +480,10 @@ read_one_special(Stream *s, int i, double *out)
 
 /* Decode value i alone of those that are not null. */
 static bool
-read_one(Stream *s, int i, double *out)
+read_one(MsValueStream *s, int i, double *out)
 {
 	if (s->form <= FORM_CONST_RAW)
-		*out = read_constant(s);
+		*out = ms_stream_constant(s);
 	else if (s->form < FORM_INT)
 	{
 		int			width = raw_width(s);
@@ -564,13 +508,13 @@ bool
 ms_value_decode_one(const uint8 *p, Size len, const uint8 *limit, int n,
 					int row, double *out, bool *isnull)
 {
-	Stream		s;
+	MsValueStream s;
 	bool		nulls[MS_INT_MAX];
 	bool		has_nulls;
 	int			i = row;
 
 	Assert(row >= 0 && row < n);
-	if (!open_stream(&s, p, len, limit, n, nulls, &has_nulls))
+	if (!ms_stream_open(&s, p, len, limit, n, nulls, &has_nulls))
 		return false;
 	*isnull = has_nulls && nulls[row];
 	*out = 0;
@@ -579,247 +523,6 @@ ms_value_decode_one(const uint8 *p, Size len, const uint8 *limit, int n,
 	for (int k = 0; k < row && has_nulls; k++)
 		i -= nulls[k];
 	return read_one(&s, i, out);
-}
-
-/* a < b in PostgreSQL's order, where NaN is above everything. */
-static inline bool
-float8_less(double a, double b)
-{
-	return a < b || (b != b && a == a);
-}
-
-/*
- * Add n values to a summary, in order.  Start with a count of 0.
- */
-void
-ms_summary_add(MsSummary *s, const double *v, int n)
-{
-	int			i = 0;
-
-	if (n <= 0)
-		return;
-	if (s->count == 0)
-	{
-		s->min = s->max = s->sum = v[0];
-		s->has_nan = v[0] != v[0];
-		i = 1;
-	}
-	for (; i < n; i++)
-	{
-		if (!float8_less(s->min, v[i]))
-			s->min = v[i];
-		if (!float8_less(v[i], s->max))
-			s->max = v[i];
-		s->has_nan |= v[i] != v[i];
-		s->sum += v[i];
-	}
-	s->count += n;
-}
-
-/* Set the summary's integers from the values. */
-static bool
-read_totals(Stream *s, MsValueScratch *scratch)
-{
-	MsNarrowTotals totals;
-	int64		min;
-	int64		max;
-
-	if (ms_int_totals_narrow(&s->r, s->limit, s->count, scratch->narrow, &totals))
-	{
-		s->qmin = (uint64) (int64) totals.min;
-		s->qmax = (uint64) (int64) totals.max;
-		s->qsum = (uint64) totals.sum;
-		return true;
-	}
-	if (!read_integers(s, scratch->q))
-		return false;
-	ms_integer_totals(scratch->q, s->count, &min, &max, &s->qsum);
-	s->qmin = (uint64) min;
-	s->qmax = (uint64) max;
-	return true;
-}
-
-/* The summary of count values of a stream whose integers have this range and sum. */
-static void
-set_mapped(const Stream *s, int count, uint64 qmin, uint64 qmax, uint64 qsum, MsSummary *result)
-{
-	double		power = powers_of_ten[s->decimals];
-
-	result->count = count;
-	result->min = exact_double(s->first + s->factor * qmin) / power;
-	result->max = exact_double(s->first + s->factor * qmax) / power;
-	result->sum = decimal_sum(count * s->first + s->factor * qsum, s->decimals);
-	result->has_nan = false;
-}
-
-/* The summary of a stream that is a function of its integers: the stored one, or from them. */
-static bool
-mapped_summary(Stream *s, bool stored, MsSummary *result, MsValueScratch *scratch)
-{
-	if (!stored && !read_totals(s, scratch))
-		return false;
-	set_mapped(s, s->count, s->qmin, s->qmax, s->qsum, result);
-	return true;
-}
-
-/* The summary of "count" equal values. */
-static bool
-constant_summary(Stream *s, MsSummary *result)
-{
-	double		v = read_constant(s);
-
-	result->min = result->max = v;
-	if (s->form == FORM_CONST_DEC)
-		result->sum = decimal_sum(s->count * s->first, s->decimals);
-	else
-		result->sum = v * s->count;
-	result->has_nan = v != v;
-	return !s->r.bad && s->r.p == s->r.end;
-}
-
-/*
- * The summary of a stream of n values; parameters as ms_value_decode().
- */
-bool
-ms_value_summary(const uint8 *p, Size len, const uint8 *limit, int n,
-				 MsSummary *result, MsValueScratch *scratch)
-{
-	Stream		s;
-	bool		nulls[MS_INT_MAX];
-	bool		has_nulls;
-
-	memset(result, 0, sizeof(*result));
-	if (!open_stream(&s, p, len, limit, n, nulls, &has_nulls))
-		return false;
-	if (s.form == FORM_NULLS)
-		return true;
-
-	if (s.form <= FORM_CONST_RAW)
-	{
-		result->count = s.count;
-		return constant_summary(&s, result);
-	}
-	if (is_mapped(&s))
-	{
-		result->count = s.count;
-		return mapped_summary(&s, s.has_summary, result, scratch);
-	}
-	if (s.has_summary)
-	{
-		result->count = s.count;
-		result->min = s.min;
-		result->max = s.max;
-		result->sum = s.sum;
-		result->has_nan = s.max != s.max;
-		return true;
-	}
-	if (!read_values(&s, scratch->vals, scratch))
-		return false;
-	ms_summary_add(result, scratch->vals, s.count);
-	return true;
-}
-
-/*
- * The same bits from a stream's values, whether their summary is stored or not;
- * without making doubles of the integers that they are functions of.  False
- * if they are not, or if it is malformed.
- */
-bool
-ms_value_totals(const uint8 *p, Size len, const uint8 *limit, int n,
-				MsSummary *result, MsValueScratch *scratch)
-{
-	Stream		s;
-	bool		nulls[MS_INT_MAX];
-	bool		has_nulls;
-
-	memset(result, 0, sizeof(*result));
-	if (!open_stream(&s, p, len, limit, n, nulls, &has_nulls) || !is_mapped(&s))
-		return false;
-	result->count = s.count;
-	return mapped_summary(&s, false, result, scratch);
-}
-
-/* Least, greatest and sum of n > 0 integers. */
-static void
-run_totals(const uint64 *q, int n, int64 *min, int64 *max, uint64 *sum)
-{
-	*min = *max = (int64) q[0];
-	*sum = q[0];
-	for (int i = 1; i < n; i++)
-	{
-		*min = Min(*min, (int64) q[i]);
-		*max = Max(*max, (int64) q[i]);
-		*sum += q[i];
-	}
-}
-
-/*
- * The same of runs of its rows, of which run i has rows bounds[i] to
- * bounds[i + 1] - 1, at least one; MS_VALUE_RUNS at most.  False also if a row
- * is null.
- */
-bool
-ms_value_run_totals(const uint8 *p, Size len, const uint8 *limit, int n,
-					const int *bounds, int nruns,
-					MsSummary *results, MsValueScratch *scratch)
-{
-	MsNarrowTotals totals[MS_VALUE_RUNS] = {{0}};
-	Stream		s;
-	bool		nulls[MS_INT_MAX];
-	bool		has_nulls;
-	bool		narrow;
-
-	Assert(nruns <= MS_VALUE_RUNS && bounds[0] >= 0 && bounds[nruns] <= n);
-	if (!open_stream(&s, p, len, limit, n, nulls, &has_nulls) || !is_mapped(&s) || s.count != n)
-		return false;
-	narrow = ms_int_run_totals_narrow(&s.r, s.limit, n, scratch->narrow, bounds, nruns, totals);
-	if (!narrow && !read_integers(&s, scratch->q))
-		return false;
-	for (int i = 0; i < nruns; i++)
-	{
-		int			count = bounds[i + 1] - bounds[i];
-		int64		min = totals[i].min;
-		int64		max = totals[i].max;
-		uint64		sum = (uint64) totals[i].sum;
-
-		if (!narrow)
-			run_totals(scratch->q + bounds[i], count, &min, &max, &sum);
-		set_mapped(&s, count, (uint64) min, (uint64) max, sum, &results[i]);
-	}
-	return true;
-}
-
-/*
- * Is a stream of n values well-formed, and its summary true?  Parameters as
- * ms_value_decode().
- */
-bool
-ms_value_check(const uint8 *p, Size len, const uint8 *limit, int n,
-			   MsValueScratch *scratch)
-{
-	Stream		s;
-	Stream		copy;
-	MsSummary	sum;
-	bool		nulls[MS_INT_MAX];
-	bool		has_nulls;
-
-	if (!open_stream(&s, p, len, limit, n, nulls, &has_nulls))
-		return false;
-	copy = s;
-	if (!read_values(&copy, scratch->vals, scratch))
-		return false;
-	if (!s.has_summary)
-		return true;
-	if (is_mapped(&s))
-		return read_integers(&s, scratch->q) && summary_agrees(&s, scratch->q);
-
-	memset(&sum, 0, sizeof(sum));
-	ms_summary_add(&sum, scratch->vals, s.count);
-	/* which NaN a sum gives is the processor's choice */
-	return ms_double_bits(sum.min) == ms_double_bits(s.min) &&
-		ms_double_bits(sum.max) == ms_double_bits(s.max) &&
-		(ms_double_bits(sum.sum) == ms_double_bits(s.sum) ||
-		 (sum.sum != sum.sum && s.sum != s.sum));
 }
 
 /*
