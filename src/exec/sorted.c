@@ -235,8 +235,7 @@ bound_distance(const MsSorted *sorted, uint32 i)
 
 /*
  * How wide a slice must be for some hundred series, or half of them, to reach into it: a
- * histogram of their bounds, and again of its bucket that matters if that is
- * too full.
+ * histogram of their bounds, and again of its bucket that matters.
  */
 static int64
 first_width(const MsSorted *sorted)
@@ -263,7 +262,7 @@ first_width(const MsSorted *sorted)
 			before += counts[k++];
 		from += k * step;
 		to = Min(to, from + step);
-		if (step == 1 || before + counts[k] <= 2 * enough)
+		if (step == 1)
 			return (int64) to;
 	}
 }
@@ -275,7 +274,6 @@ start_slices(MsScanState *state, MsSorted *sorted)
 	MsTableStats stats;
 	double		share;
 
-	ms_cursor_set_last(state->cursor, false);
 	ms_table_stats(state->desc->table, &stats);
 	if (stats.windows == 0)
 	{
@@ -298,10 +296,11 @@ start_slices(MsScanState *state, MsSorted *sorted)
 	sorted->width = first_width(sorted);
 
 	/*
-	 * few series bring few rows; and those that reach beyond the range may
-	 * have none just within it
+	 * few series bring few rows, which for their last moment costs next to
+	 * nothing; and those that reach beyond the range may have none just
+	 * within it
 	 */
-	if (sorted->nseries < MS_FIRST_ROWS ||
+	if ((sorted->nseries < MS_FIRST_ROWS && !(sorted->backward && sorted->width == 1)) ||
 		(sorted->backward ? sorted->hi == state->hi : sorted->lo == state->lo))
 		sorted->width = Max(sorted->width, sorted->usual_width);
 }
@@ -448,6 +447,8 @@ read_series(MsScanState *state, MsSorted *sorted, int64 lo, int64 hi)
 	sorted->nrows = sorted->next = 0;
 	sorted->unread = 0;
 	ms_cursor_set_range(state->cursor, lo, hi);
+	/* of a chunk that ends at that moment the last row is all there is */
+	ms_cursor_set_last(state->cursor, moment && sorted->backward && ms_enable_summaries);
 	for (; i < sorted->nseries; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
