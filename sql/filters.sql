@@ -55,7 +55,9 @@ CREATE VIEW conditions AS SELECT * FROM (VALUES
 	(23, 'late > 0'), (24, 'given = 5'), (25, 'given < 5'), (26, 'given = 5 AND v > 130'), (27, 'v > NULL'),
 	(28, 'v > 20 AND v + w > 100'), (29, 'v > 20 OR w > 9'), (30, 'v > 20 AND host = ''h2'''), (31, 'v > 20 AND ts >= ''2024-03-01 00:20'' AND ts < ''2024-03-01 01:03'''),
 	(32, 'v > (SELECT avg(w) * 20 FROM filtered_heap)'), (33, 'v > 100 AND w > (SELECT min(x) FROM generate_series(1, 5) x WHERE x > 2 AND v IS NOT NULL)'),
-	(34, 'v > 20 AND v < 10'), (35, 'NOT v > 20'), (36, 'v > 20 AND random() >= 0')) c(i, condition);
+	(34, 'v > 20 AND v < 10'), (35, 'NOT v > 20'), (36, 'v > 20 AND random() >= 0'),
+	(37, 'w > 9 OR mostly_null IS NOT NULL OR v = ''NaN'''), (38, 'v < w'), (39, 'NOT (v > 20 OR w IS NULL)'), (40, 'host = ''h2'' OR v > 100'),
+	(41, 'CASE WHEN w > 5 THEN v > 70 ELSE v < 9 END'), (42, 'coalesce(mostly_null, w, 7) > 6.5 AND (late IS NULL OR late > 0)'), (43, 'v > 100 OR v IS NULL OR NULL')) c(i, condition);
 
 SELECT i, condition, rows_where(condition) FROM conditions ORDER BY i;
 

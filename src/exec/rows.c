@@ -7,12 +7,13 @@
  * it decodes is still in the processor's nearest cache when rows are made of it,
  * and nothing is decoded that nobody asks for.
  *
- * Comparisons of a value with a constant, and tests for NULL, are met for a
- * whole block at a time (aggpred.c), before there are rows: a block that its
- * smallest and largest values rule out is not decoded at all, and of another only
- * the rows that are left cost PostgreSQL anything, and the other columns only
- * if there are any.  These conditions are taken out of the node's qual; the rest stays
- * there.  EXPLAIN shows all of them as "Filter", and counts rows removed either way.
+ * Comparisons of values, tests for NULL, and AND, OR and the like of them are met
+ * for a whole block at a time (aggpred.c), before there are rows: a block that the
+ * smallest and largest values of a column rule out is not decoded at all, and of
+ * another only the rows that are left cost PostgreSQL anything, and the other
+ * columns only if there are any.  These conditions are taken out of the node's
+ * qual; the rest stays there.  EXPLAIN shows all of them as "Filter", and counts
+ * rows removed either way.
  *
  * Where pieces have to be merged with the chunk, the cursor decodes the window
  * whole, and its rows come here a block's worth at a time.
@@ -51,12 +52,26 @@ struct MsRowReader
 };
 
 /*
- * Takes from the node's qual what can be met here.  A condition with a sub-select
- * is not compiled a second time; then all of them stay, and are asked again of
- * the rows that are left.
+ * Can a condition be met here?  One that is more than a comparison only if it
+ * cannot fail, as it is asked of rows that nobody may get to (LIMIT).
+ */
+static bool
+takes_clause(const MsAggRel *rel, Expr *clause, bool more)
+{
+	MsPredMatch match;
+
+	return ms_agg_match_block(rel, clause) ||
+		(more && ms_agg_match_pred(rel, clause, &match) == MS_PRED_CALC &&
+		 ms_agg_is_safe((Node *) clause));
+}
+
+/*
+ * Takes from the node's qual what can be met here; more: not only comparisons.
+ * A condition with a sub-select is not compiled a second time; then all of them
+ * stay, and are asked again of the rows that are left.
  */
 static void
-init_filter(MsScanState *state, MsPredSet *filter)
+init_filter(MsScanState *state, MsPredSet *filter, bool more)
 {
 	PlanState  *ps = &state->css.ss.ps;
 	MsAggRel	rel = {0};
@@ -69,12 +84,18 @@ init_filter(MsScanState *state, MsPredSet *filter)
 	rel.label_atts = ms_label_atts(state->desc);
 	foreach(lc, ps->plan->qual)
 	{
-		if (ms_agg_match_block(&rel, lfirst(lc)))
+		if (takes_clause(&rel, lfirst(lc), more))
 			taken = lappend(taken, lfirst(lc));
 		else
 			rest = lappend(rest, lfirst(lc));
 	}
 	ms_preds_init(state, &rel, filter, taken);
+	if (filter->needs_labels)
+	{
+		/* there is no row to evaluate them in */
+		init_filter(state, filter, false);
+		return;
+	}
 	if (taken != NIL && !contain_subplans((Node *) rest))
 		ps->qual = ExecInitQual(rest, ps);
 }
@@ -86,7 +107,7 @@ ms_rows_create(MsScanState *state, bool with_filter)
 	MsRowReader *reader = palloc0(sizeof(MsRowReader));
 
 	if (with_filter && state->css.ss.ps.plan->qual != NIL)
-		init_filter(state, &reader->filter);
+		init_filter(state, &reader->filter, true);
 	return reader;
 }
 
