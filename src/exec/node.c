@@ -326,19 +326,28 @@ next_row(ScanState *ss)
 {
 	MsScanState *state = (MsScanState *) ss;
 	TupleTableSlot *slot = ss->ss_ScanTupleSlot;
+	bool		found;
 
-	ExecClearTuple(slot);
+	/* somebody had a copy made of the last row */
+	if (TTS_SHOULDFREE(slot))
+		ExecClearTuple(slot);
 	if (state->order == MS_ORDER_TIME || state->order == MS_ORDER_TIME_DESC)
 	{
 		if (!state->started)
 			ms_scan_start(state);
-		if (state->done || !ms_sorted_next(state, slot))
-			return slot;
-		return ExecStoreVirtualTuple(slot);
+		found = !state->done && ms_sorted_next(state, slot);
 	}
-	if (state->series_order != NULL ? !ms_seriesorder_next_row(state, slot) : !ms_rows_next(state, slot))
-		return slot;
-	return ExecStoreVirtualTuple(slot);
+	else if (state->series_order != NULL)
+		found = ms_seriesorder_next_row(state, ExecClearTuple(slot));
+	else
+		found = ms_rows_next(state, slot);
+	if (!found)
+		return ExecClearTuple(slot);
+
+	/* what ExecClearTuple and ExecStoreVirtualTuple do, but for the calls */
+	slot->tts_flags &= ~TTS_FLAG_EMPTY;
+	slot->tts_nvalid = slot->tts_tupleDescriptor->natts;
+	return slot;
 }
 
 /*
