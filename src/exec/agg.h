@@ -9,7 +9,8 @@
  * aggnode.c	runs a plan: which series when, groups as rows
  * aggscan.c	goes through the blocks of a series
  * aggpred.c	selects rows of a block
- * calc.c		evaluates expressions of values
+ * calc.c		compiles expressions of values
+ * calceval.c	evaluates them
  * aggbucket.c	cuts time into buckets
  * agggroup.c	finds groups by their keys
  * aggstate.c	what is kept for a group
@@ -164,7 +165,7 @@ typedef struct MsAggState MsAggState;
 /* aggscan.c */
 extern void ms_agg_series(MsAggState *state, int lg);
 
-/* ---- expressions of values: calc.c ---- */
+/* ---- expressions of values: calc.c, calceval.c ---- */
 
 typedef struct MsCalc MsCalc;
 
