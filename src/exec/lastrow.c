@@ -90,26 +90,28 @@ next_walked(MsScanState *state)
 	return ms_scan_next_labels(state);
 }
 
-/* Goes to the row of the next value of the label that has one; false at the end. */
-static bool
-next_of_label(MsScanState *state)
+/*
+ * Finds the series that has the row of the next value of the label; MS_NO_SERIES at the end.  *at_hand: the
+ * scan is still at that row.
+ */
+static uint32
+find_in_label(MsScanState *state, bool *at_hand)
 {
 	uint32		best = MS_NO_SERIES;
-	uint32		at_hand = MS_NO_SERIES;
 	uint32		group = 0;
 	int64		best_time = 0;
 
+	*at_hand = false;
 	while (next_walked(state))
 	{
 		int64		t;
 
+		*at_hand = false;
 		if (best != MS_NO_SERIES && ms_labelwalk_group(state->walk) != group)
 		{
 			state->kept = state->sid;
-			at_hand = MS_NO_SERIES;
 			break;
 		}
-		at_hand = state->sid;
 		ms_labelwalk_touch(state);
 		if (!ms_cursor_seek(state->cursor, state->sid) || !search_series(state))
 			continue;
@@ -119,17 +121,33 @@ next_of_label(MsScanState *state)
 			best = state->sid;
 			best_time = t;
 			group = ms_labelwalk_group(state->walk);
+			*at_hand = true;
 		}
 		if (ms_labelwalk_at_end_of_group(state->walk))
 			break;
 	}
-	if (best == MS_NO_SERIES || best == at_hand)
-		return best != MS_NO_SERIES;
+	return best;
+}
 
-	/* others were looked at since */
-	state->sid = best;
-	return ms_scan_load_labels(state, best) && ms_cursor_seek(state->cursor, best) &&
-		search_series(state);
+/* Goes to the row of the next value of the label that has one; false at the end. */
+static bool
+next_of_label(MsScanState *state)
+{
+	uint32		best;
+	bool		at_hand;
+
+	while ((best = find_in_label(state, &at_hand)) != MS_NO_SERIES)
+	{
+		if (at_hand)
+			return true;
+
+		/* others were looked at since; it may have expired meanwhile */
+		state->sid = best;
+		if (ms_scan_load_labels(state, best) && ms_cursor_seek(state->cursor, best) &&
+			search_series(state))
+			return true;
+	}
+	return false;
 }
 
 /* The next row, projected; an empty slot at the end. */
