@@ -57,7 +57,9 @@ CREATE VIEW conditions AS SELECT * FROM (VALUES
 	(32, 'v > (SELECT avg(w) * 20 FROM filtered_heap)'), (33, 'v > 100 AND w > (SELECT min(x) FROM generate_series(1, 5) x WHERE x > 2 AND v IS NOT NULL)'),
 	(34, 'v > 20 AND v < 10'), (35, 'NOT v > 20'), (36, 'v > 20 AND random() >= 0'),
 	(37, 'w > 9 OR mostly_null IS NOT NULL OR v = ''NaN'''), (38, 'v < w'), (39, 'NOT (v > 20 OR w IS NULL)'), (40, 'host = ''h2'' OR v > 100'),
-	(41, 'CASE WHEN w > 5 THEN v > 70 ELSE v < 9 END'), (42, 'coalesce(mostly_null, w, 7) > 6.5 AND (late IS NULL OR late > 0)'), (43, 'v > 100 OR v IS NULL OR NULL')) c(i, condition);
+	(41, 'CASE WHEN w > 5 THEN v > 70 ELSE v < 9 END'), (42, 'coalesce(mostly_null, w, 7) > 6.5 AND (late IS NULL OR late > 0)'), (43, 'v > 100 OR v IS NULL OR NULL'),
+	(44, 'ts = ''2024-03-01 00:25'''), (45, 'ts BETWEEN ''2024-03-01 00:24:55'' AND ''2024-03-01 00:25:05'''), (46, 'mostly_null BETWEEN 301 AND 302 AND host > ''h1'''),
+	(47, 'mostly_null > 309 OR v = ''Infinity'' AND w IS NULL')) c(i, condition);
 
 SELECT i, condition, rows_where(condition) FROM conditions ORDER BY i;
 

@@ -90,6 +90,12 @@ ms_batch_load(MsScanState *state, MsBatch *batch, MsScanColumn *column)
 		return;
 	}
 	batch->decoded = true;
+	if (column->value_room == NULL)
+	{
+		column->value_room = MemoryContextAlloc(state->css.ss.ps.state->es_query_cxt,
+												(sizeof(double) + sizeof(bool)) * MS_BLOCK_ROWS);
+		column->null_room = (bool *) (column->value_room + MS_BLOCK_ROWS);
+	}
 	if (column->ordinal >= batch->chunk->ncols)
 	{
 		load_missing(state, batch, column);

@@ -106,8 +106,6 @@ ms_scan_find_columns(MsScanState *state, List *exprs)
 		column = &state->columns[state->ncolumns++];
 		column->att = i;
 		column->is_float4 = desc->cols[i].kind == MS_FLOAT4;
-		column->value_room = palloc(sizeof(double) * MS_BLOCK_ROWS);
-		column->null_room = palloc(sizeof(bool) * MS_BLOCK_ROWS);
 	}
 	bms_free(used);
 }

@@ -32,6 +32,8 @@
 #include "exec/agg.h"
 #include "store/rowbuf.h"
 
+#define FEW_ROWS	3			/* of a block: so many are quicker one by one */
+
 struct MsRowReader
 {
 	MsPredSet	filter;			/* n 0: all rows */
@@ -49,6 +51,11 @@ struct MsRowReader
 	int			next_decoded;
 
 	const bool *selected;		/* of state->rows; NULL: all */
+
+	/* If these are few rows of a block: [FEW_ROWS] for each column. */
+	int64		few_times[FEW_ROWS];
+	double	   *few_values;		/* owned */
+	bool	   *few_nulls;		/* owned */
 };
 
 /*
@@ -120,6 +127,8 @@ ms_rows_reset(MsRowReader *reader)
 	ms_filler_free(reader->filler);
 	pfree(reader->values);
 	pfree(reader->nulls);
+	pfree(reader->few_values);
+	pfree(reader->few_nulls);
 	reader->filler = NULL;
 }
 
@@ -142,6 +151,8 @@ ms_rows_start(MsScanState *state)
 		reader->filler = ms_filler_create(state->desc, wanted);
 		reader->values = palloc0(sizeof(double *) * nvalues);
 		reader->nulls = palloc0(sizeof(bool *) * nvalues);
+		reader->few_values = palloc(sizeof(double) * FEW_ROWS * nvalues);
+		reader->few_nulls = palloc(sizeof(bool) * FEW_ROWS * nvalues);
 		pfree(wanted);
 		MemoryContextSwitchTo(old);
 	}
@@ -156,9 +167,45 @@ count_removed(MsScanState *state, int n)
 	InstrCountFiltered1(&state->css.ss.ps, n);
 }
 
+/*
+ * Makes those rows of [from, to) that are selected, few of a block, the rows at hand:
+ * their values are decoded one by one.
+ */
+static void
+take_few(MsScanState *state, MsBatch *batch, int from, int to)
+{
+	MsRowReader *reader = state->reader;
+	int			n = 0;
+
+	batch->one_group = true;
+	for (int i = 0; i < state->ncolumns; i++)
+		reader->nulls[state->columns[i].ordinal] = NULL;
+	for (int row = from; row < to; row++)
+	{
+		if (reader->selected != NULL && !reader->selected[row - from])
+			continue;
+		reader->few_times[n] = batch->times[row];
+		for (int i = 0; i < state->ncolumns; i++)
+		{
+			MsScanColumn *column = &state->columns[i];
+			double	   *values = reader->few_values + FEW_ROWS * i;
+			bool	   *nulls = reader->few_nulls + FEW_ROWS * i;
+
+			ms_batch_value(state, batch, column, row, &values[n], &nulls[n]);
+			reader->values[column->ordinal] = values;
+			if (nulls[n])
+				reader->nulls[column->ordinal] = nulls;
+		}
+		n++;
+	}
+	state->rows.nrows = n;
+	state->rows.times = reader->few_times;
+	reader->selected = NULL;
+}
+
 /* Makes rows [from, to) of the batch those at hand. */
 static void
-take_rows(MsScanState *state, const MsBatch *batch, int from, int to)
+take_all(MsScanState *state, const MsBatch *batch, int from, int to)
 {
 	MsRowReader *reader = state->reader;
 
@@ -172,8 +219,21 @@ take_rows(MsScanState *state, const MsBatch *batch, int from, int to)
 			unconstify(bool *, column->nulls) + from;
 	}
 	state->rows.nrows = to - from;
-	state->rows.ncols = state->desc->nvalues;
 	state->rows.times = unconstify(int64 *, batch->times) + from;
+}
+
+/* Makes rows [from, to) of the batch, n of which are selected, those at hand. */
+static void
+take_rows(MsScanState *state, MsBatch *batch, int from, int to, int n)
+{
+	MsRowReader *reader = state->reader;
+
+	/* to be found again, a row must have its place among all rows */
+	if (n <= FEW_ROWS && batch->block != NULL && state->refetch == NULL)
+		take_few(state, batch, from, to);
+	else
+		take_all(state, batch, from, to);
+	state->rows.ncols = state->desc->nvalues;
 	state->rows.values = reader->values;
 	state->rows.nulls = reader->nulls;
 	state->row = -1;
@@ -188,13 +248,13 @@ select_rows(MsScanState *state, int from, int to, MsSelection selection)
 {
 	MsRowReader *reader = state->reader;
 	MsBatch    *batch = &state->batch;
+	int			n = to - from;
 
 	pgstat_count_index_tuples(state->css.ss.ss_currentRelation, to - from);
 	reader->selected = NULL;
 	if (selection == MS_SELECT_SOME)
 	{
-		int			n = 0;
-
+		n = 0;
 		ms_preds_mask(state, &reader->filter, batch, from, to, NULL);
 		reader->selected = reader->filter.mask + from;
 		for (int i = 0; i < to - from; i++)
@@ -203,7 +263,7 @@ select_rows(MsScanState *state, int from, int to, MsSelection selection)
 		if (n == 0)
 			return false;
 	}
-	take_rows(state, batch, from, to);
+	take_rows(state, batch, from, to, n);
 	return true;
 }
 

@@ -211,7 +211,8 @@ typedef struct MsScanColumn
 	const double *values;
 	const bool *nulls;			/* NULL: there are none */
 	MsSummary	summary;
-	double	   *value_room;		/* [MS_BLOCK_ROWS], as is... */
+	double	   *value_room;		/* NULL: not needed yet; [MS_BLOCK_ROWS], as
+								 * is... */
 	bool	   *null_room;
 } MsScanColumn;
 
