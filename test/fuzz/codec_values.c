@@ -181,7 +181,7 @@ decode_anything(const uint8 *data, size_t size, int n)
 	bool		decoded = ms_value_decode(data, size, data + size, n, out, nulls, &has_nulls, &scratch);
 
 	must(decoded || !valid);
-	decode_alone(data, size, n, decoded, out, has_nulls ? nulls : NULL);
+	decode_alone(data, size, n, decoded, out, decoded && has_nulls ? nulls : NULL);
 	must(ms_value_summary(data, size, data + size, n, &s, &scratch) || !valid);
 	memset(&grid, 0, sizeof(grid));
 	grid.unit = n % MS_TIME_UNITS;
