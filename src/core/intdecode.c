@@ -275,7 +275,7 @@ read_narrow_head(MsReader *r, int n, Head *h)
 {
 	int64		max;
 
-	if (n < 2 || !ms_narrow_usable() || !read_head(r, n, h) || h->width > MS_NARROW_WIDTH)
+	if (n < 2 || !ms_has_avx2() || !read_head(r, n, h) || h->width > MS_NARROW_WIDTH)
 		return false;
 	max = narrow_limit(h->order) - (INT64CONST(1) << h->width);
 	return is_below(h->base, max) && is_below(h->delta, narrow_limit(1));
@@ -364,7 +364,11 @@ ms_int_totals_narrow(MsReader *r, const uint8 *limit, int n, int32 *x,
 	if (across)
 		ms_narrow_totals_across(x, (int32) h.base, totals);
 	else if (h.order == 0)
-		ms_narrow_totals(x, h.count, (int32) h.base, totals);
+	{
+		ms_narrow_run_totals(x, h.count, (int32) h.base, totals);
+		totals->min = Min(totals->min, 0);
+		totals->max = Max(totals->max, 0);
+	}
 	else if (h.order == 1)
 		ms_narrow_add_up_totals(x, h.count, (int32) h.base, 0, totals);
 	else
@@ -417,16 +421,7 @@ ms_int_run_totals_narrow(MsReader *r, const uint8 *limit, int n, int32 *x,
 		x[0] = -base;
 	}
 	for (int i = 0; i < nruns; i++)
-	{
-		int			count = bounds[i + 1] - bounds[i];
-
-		ms_narrow_run_totals(x + bounds[i], count, &totals[i]);
-		if (h.order == 0)
-		{
-			totals[i].min += base;
-			totals[i].max += base;
-			totals[i].sum += (int64) base * count;
-		}
-	}
+		ms_narrow_run_totals(x + bounds[i], bounds[i + 1] - bounds[i],
+							 h.order == 0 ? base : 0, &totals[i]);
 	return true;
 }

@@ -25,22 +25,20 @@
 #include "core/intcodec.h"
 #include "core/narrow.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef MS_AVX2
 
 #include <immintrin.h>
-
-#define AVX2 __attribute__((target("avx2")))
 
 /* bytes that unpacking may load behind what it needs */
 #define SLACK	16
 
-static AVX2 inline __m256i
+static MS_AVX2 inline __m256i
 load(const int32 *x)
 {
 	return _mm256_loadu_si256((const __m256i *) x);
 }
 
-static AVX2 inline void
+static MS_AVX2 inline void
 store(int32 *x, __m256i v)
 {
 	_mm256_storeu_si256((__m256i *) x, v);
@@ -51,7 +49,7 @@ store(int32 *x, __m256i v)
  * Each 64-bit lane is shifted so that it begins with two of them, which go
  * to its halves.
  */
-static AVX2 pg_attribute_always_inline void
+static MS_AVX2 pg_attribute_always_inline void
 unpack(const uint8 *p, int n, int width, int loads, int32 *x)
 {
 	const int	bit1 = 2 * width;
@@ -77,7 +75,7 @@ unpack(const uint8 *p, int n, int width, int loads, int32 *x)
 	}
 }
 
-static AVX2 void
+static MS_AVX2 void
 unpack_any(const uint8 *p, int n, int width, int32 *x)
 {
 	if (width <= 7)
@@ -107,7 +105,7 @@ ms_narrow_unpack(const uint8 *p, const uint8 *limit, int n, int width, int32 *x)
 }
 
 /* Each of eight numbers and those before it. */
-static AVX2 inline __m256i
+static MS_AVX2 inline __m256i
 add_up(__m256i v)
 {
 	v = _mm256_add_epi32(v, _mm256_slli_si256(v, 4));
@@ -116,14 +114,14 @@ add_up(__m256i v)
 }
 
 /* The last of eight numbers, eight times. */
-static AVX2 inline __m256i
+static MS_AVX2 inline __m256i
 last(__m256i v)
 {
 	return _mm256_permutevar8x32_epi32(v, _mm256_set1_epi32(7));
 }
 
 /* Makes each number the sum of itself, those before it, as many times base, and "sum". */
-AVX2 void
+MS_AVX2 void
 ms_narrow_add_up(int32 *x, int n, int32 base, int32 sum)
 {
 	__m256i		before = _mm256_set1_epi32(sum);
@@ -145,7 +143,7 @@ typedef struct Lanes
 	__m256i		sum;
 } Lanes;
 
-static AVX2 inline void
+static MS_AVX2 inline void
 lanes_add(Lanes *lanes, __m256i v)
 {
 	lanes->min = _mm256_min_epi32(lanes->min, v);
@@ -154,7 +152,7 @@ lanes_add(Lanes *lanes, __m256i v)
 }
 
 /* The first n, below eight, of eight numbers; the others become 0. */
-static AVX2 inline __m256i
+static MS_AVX2 inline __m256i
 first_of(__m256i v, int n)
 {
 	const		__m256i numbers = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
@@ -162,7 +160,7 @@ first_of(__m256i v, int n)
 	return _mm256_and_si256(v, _mm256_cmpgt_epi32(_mm256_set1_epi32(n), numbers));
 }
 
-static AVX2 inline void
+static MS_AVX2 inline void
 lanes_end(const Lanes *lanes, MsNarrowTotals *totals)
 {
 	__m128i		min = _mm_min_epi32(_mm256_castsi256_si128(lanes->min),
@@ -182,24 +180,9 @@ lanes_end(const Lanes *lanes, MsNarrowTotals *totals)
 	totals->sum = _mm_cvtsi128_si64(sum2) + _mm_extract_epi64(sum2, 1);
 }
 
-/* Of 0 and of n numbers and base each. */
-AVX2 void
-ms_narrow_totals(const int32 *x, int n, int32 base, MsNarrowTotals *totals)
-{
-	const		__m256i bases = _mm256_set1_epi32(base);
-	Lanes		lanes = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
-	int			i;
-
-	for (i = 0; i + 8 <= n; i += 8)
-		lanes_add(&lanes, _mm256_add_epi32(load(x + i), bases));
-	if (i < n)
-		lanes_add(&lanes, first_of(_mm256_add_epi32(load(x + i), bases), n - i));
-	lanes_end(&lanes, totals);
-}
-
-/* Least, greatest and sum of n > 0 numbers alone. */
-AVX2 void
-ms_narrow_run_totals(const int32 *x, int n, MsNarrowTotals *totals)
+/* Least, greatest and sum of n > 0 numbers and base each. */
+MS_AVX2 void
+ms_narrow_run_totals(const int32 *x, int n, int32 base, MsNarrowTotals *totals)
 {
 	const		__m256i first = _mm256_set1_epi32(x[0]);
 	Lanes		lanes = {first, first, _mm256_setzero_si256()};
@@ -221,10 +204,13 @@ ms_narrow_run_totals(const int32 *x, int n, MsNarrowTotals *totals)
 		lanes.sum = _mm256_add_epi32(lanes.sum, v);
 	}
 	lanes_end(&lanes, totals);
+	totals->min += base;
+	totals->max += base;
+	totals->sum += (int64) n * base;
 }
 
-/* The same of what ms_narrow_add_up() makes of the numbers. */
-AVX2 void
+/* The same of 0 and of what ms_narrow_add_up() makes of the numbers. */
+MS_AVX2 void
 ms_narrow_add_up_totals(const int32 *x, int n, int32 base, int32 sum, MsNarrowTotals *totals)
 {
 	Lanes		lanes = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
@@ -250,7 +236,7 @@ ms_narrow_add_up_totals(const int32 *x, int n, int32 base, int32 sum, MsNarrowTo
 /* ---- 256 numbers, by 32 ---- */
 
 /* Word number i of each of the eight parts. */
-static AVX2 inline __m256i
+static MS_AVX2 inline __m256i
 words(const uint8 *p, int width, int i)
 {
 	uint32		w[8];
@@ -261,7 +247,7 @@ words(const uint8 *p, int width, int i)
 							(int) w[3], (int) w[2], (int) w[1], (int) w[0]);
 }
 
-static AVX2 pg_attribute_always_inline void
+static MS_AVX2 pg_attribute_always_inline void
 unpack_across(const uint8 *p, int width, int32 *x)
 {
 	const		__m256i mask = _mm256_set1_epi32((int) ms_low_bits(width));
@@ -287,7 +273,7 @@ unpack_across(const uint8 *p, int width, int32 *x)
  * Read 256 numbers of "width" bits, up to MS_NARROW_ACROSS; number i becomes
  * x[MS_NARROW_AT(i)].
  */
-AVX2 void
+MS_AVX2 void
 ms_narrow_unpack_across(const uint8 *p, const uint8 *limit, int width, int32 *x)
 {
 	uint8		copy[32 * MS_NARROW_ACROSS];
@@ -331,7 +317,7 @@ ms_narrow_unpack_across(const uint8 *p, const uint8 *limit, int width, int32 *x)
  * Of 0 and of 255 numbers that each is the sum of those before it in x, itself, and
  * as many times base.
  */
-AVX2 void
+MS_AVX2 void
 ms_narrow_totals_across(const int32 *x, int32 base, MsNarrowTotals *totals)
 {
 	const		__m256i bases = _mm256_set1_epi32(base);
@@ -365,7 +351,7 @@ ms_narrow_totals_across(const int32 *x, int32 base, MsNarrowTotals *totals)
 /* ---- values ---- */
 
 /* The values that eight numbers stand for. */
-static AVX2 inline void
+static MS_AVX2 inline void
 put_doubles(double *out, __m256i v, const MsNarrowMap *map)
 {
 	const		__m256d first = _mm256_set1_pd(map->first);
@@ -385,7 +371,7 @@ put_doubles(double *out, __m256i v, const MsNarrowMap *map)
 }
 
 /* Of n numbers and base each. */
-AVX2 void
+MS_AVX2 void
 ms_narrow_doubles(const int32 *x, int n, int32 base, const MsNarrowMap *map, double *out)
 {
 	const		__m256i bases = _mm256_set1_epi32(base);
@@ -399,7 +385,7 @@ ms_narrow_doubles(const int32 *x, int n, int32 base, const MsNarrowMap *map, dou
 }
 
 /* Of what ms_narrow_add_up() makes of the numbers. */
-AVX2 void
+MS_AVX2 void
 ms_narrow_add_up_doubles(const int32 *x, int n, int32 base, int32 sum,
 						 const MsNarrowMap *map, double *out)
 {
@@ -434,12 +420,6 @@ ms_narrow_add_up(int32 *x, int n, int32 base, int32 sum)
 }
 
 void
-ms_narrow_totals(const int32 *x, int n, int32 base, MsNarrowTotals *totals)
-{
-	pg_unreachable();
-}
-
-void
 ms_narrow_add_up_totals(const int32 *x, int n, int32 base, int32 sum, MsNarrowTotals *totals)
 {
 	pg_unreachable();
@@ -452,7 +432,7 @@ ms_narrow_unpack_across(const uint8 *p, const uint8 *limit, int width, int32 *x)
 }
 
 void
-ms_narrow_run_totals(const int32 *x, int n, MsNarrowTotals *totals)
+ms_narrow_run_totals(const int32 *x, int n, int32 base, MsNarrowTotals *totals)
 {
 	pg_unreachable();
 }

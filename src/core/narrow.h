@@ -8,6 +8,7 @@
 #ifndef MS_NARROW_H
 #define MS_NARROW_H
 
+#include "core/avx2.h"
 #include "core/bits.h"
 
 #define MS_NARROW_WIDTH		24	/* bits of a packed number, at most */
@@ -16,17 +17,6 @@
 /* Of 256 numbers: where number i is, and how many bits each may have. */
 #define MS_NARROW_AT(i)		((i) % 32 * 8 + (i) / 32)
 #define MS_NARROW_ACROSS	8
-
-/* May the functions below be called? */
-static inline bool
-ms_narrow_usable(void)
-{
-#if defined(__x86_64__) && defined(__GNUC__)
-	return __builtin_cpu_supports("avx2");
-#else
-	return false;
-#endif
-}
 
 /* The integer q stands for (first + factor * q) / divisor. */
 typedef struct MsNarrowMap
@@ -44,12 +34,12 @@ typedef struct MsNarrowTotals
 	int64		sum;
 } MsNarrowTotals;
 
+/* To be called only if ms_has_avx2(). */
 extern void ms_narrow_unpack(const uint8 *p, const uint8 *limit, int n, int width, int32 *x);
 extern void ms_narrow_add_up(int32 *x, int n, int32 base, int32 sum);
-extern void ms_narrow_totals(const int32 *x, int n, int32 base, MsNarrowTotals *totals);
 extern void ms_narrow_add_up_totals(const int32 *x, int n, int32 base, int32 sum,
 									MsNarrowTotals *totals);
-extern void ms_narrow_run_totals(const int32 *x, int n, MsNarrowTotals *totals);
+extern void ms_narrow_run_totals(const int32 *x, int n, int32 base, MsNarrowTotals *totals);
 extern void ms_narrow_unpack_across(const uint8 *p, const uint8 *limit, int width, int32 *x);
 extern void ms_narrow_totals_across(const int32 *x, int32 base, MsNarrowTotals *totals);
 extern void ms_narrow_doubles(const int32 *x, int n, int32 base, const MsNarrowMap *map,

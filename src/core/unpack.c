@@ -28,12 +28,9 @@
  */
 #include "postgres.h"
 
+#include "core/avx2.h"
 #include "core/unpack.h"
 #include "core/valueform.h"
-
-#if defined(__x86_64__) && defined(__GNUC__)
-#define USE_AVX2_UNPACKERS
-#endif
 
 typedef void (*Unpacker) (const uint8 *p, int n, uint64 *out);
 
@@ -82,7 +79,7 @@ ALL_WIDTHS(UNPACKER)
 
 static const Unpacker unpackers[] = {ALL_WIDTHS(UNPACKER_ENTRY)};
 
-#ifdef USE_AVX2_UNPACKERS
+#ifdef MS_AVX2
 
 typedef uint64 Four __attribute__((vector_size(32)));
 
@@ -130,7 +127,7 @@ unpack_eight_avx2(const uint8 *p, int width, uint64 *out)
 	X(26) X(27) X(28)
 
 #define AVX2_UNPACKER(w) \
-__attribute__((target("avx2"))) \
+MS_AVX2 \
 static void \
 unpack_avx2_##w(const uint8 *p, int n, uint64 *out) \
 { \
@@ -153,7 +150,7 @@ static const Unpacker avx2_unpackers[] = {
 typedef double FourDoubles __attribute__((vector_size(32)));
 typedef int64 FourSigned __attribute__((vector_size(32)));
 
-__attribute__((target("avx2")))
+MS_AVX2
 static int
 exact_doubles_avx2(const uint64 *q, int n, uint64 first, double *out)
 {
@@ -175,7 +172,7 @@ exact_doubles_avx2(const uint64 *q, int n, uint64 first, double *out)
 	return i;
 }
 
-__attribute__((target("avx2")))
+MS_AVX2
 static int
 integer_totals_avx2(const uint64 *q, int n, int64 *min, int64 *max, uint64 *sum)
 {
@@ -215,7 +212,7 @@ integer_totals_avx2(const uint64 *q, int n, int64 *min, int64 *max, uint64 *sum)
  * As ms_unpack_sum(), of most of n numbers of at most SUM_WIDTH bits; returns how
  * many these are, whole groups of eight.
  */
-__attribute__((target("avx2")))
+MS_AVX2
 static int
 unpack_sum_avx2(const uint8 *p, const uint8 *limit, int n, int width, uint64 *sum)
 {
@@ -244,32 +241,20 @@ unpack_sum_avx2(const uint8 *p, const uint8 *limit, int n, int width, uint64 *su
 	return i;
 }
 
-static inline bool
-has_avx2(void)
-{
-	return __builtin_cpu_supports("avx2");
-}
-
 #else
-
-static inline bool
-has_avx2(void)
-{
-	return false;
-}
 
 #define exact_doubles_avx2(q, n, first, out)	0
 #define integer_totals_avx2(q, n, min, max, sum)	0
 #define SUM_WIDTH	0
 #define unpack_sum_avx2(p, limit, n, width, sum)	0
 
-#endif							/* USE_AVX2_UNPACKERS */
+#endif							/* MS_AVX2 */
 
 static inline Unpacker
 find_unpacker(int width)
 {
-#ifdef USE_AVX2_UNPACKERS
-	if (width < (int) lengthof(avx2_unpackers) && has_avx2())
+#ifdef MS_AVX2
+	if (width < (int) lengthof(avx2_unpackers) && ms_has_avx2())
 		return avx2_unpackers[width];
 #endif
 	return unpackers[width];
@@ -323,7 +308,7 @@ ms_unpack_sum(const uint8 *p, const uint8 *limit, int n, int width)
 	uint64		sum = 0;
 	int			done = 0;
 
-	if (width <= SUM_WIDTH && has_avx2())
+	if (width <= SUM_WIDTH && ms_has_avx2())
 		done = unpack_sum_avx2(p, limit, n, width, &sum);
 	ms_unpack(p + done / 8 * width, limit, n - done, width, x);
 	for (int i = 0; i < n - done; i++)
@@ -353,7 +338,7 @@ two_doubles(const uint64 *q, uint64 first)
 void
 ms_exact_doubles(const uint64 *q, int n, uint64 first, double *out)
 {
-	int			i = has_avx2() ? exact_doubles_avx2(q, n, first, out) : 0;
+	int			i = ms_has_avx2() ? exact_doubles_avx2(q, n, first, out) : 0;
 
 	for (; i + 2 <= n; i += 2)
 	{
@@ -395,7 +380,7 @@ ms_integer_totals(const uint64 *q, int n, int64 *min, int64 *max, uint64 *sum)
 
 	*min = *max = 0;
 	*sum = 0;
-	for (i = has_avx2() ? integer_totals_avx2(q, n, min, max, sum) : 0; i < n; i++)
+	for (i = ms_has_avx2() ? integer_totals_avx2(q, n, min, max, sum) : 0; i < n; i++)
 	{
 		*min = Min(*min, (int64) q[i]);
 		*max = Max(*max, (int64) q[i]);

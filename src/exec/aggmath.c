@@ -23,16 +23,17 @@
 #include "postgres.h"
 
 #include <math.h>
-#if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
-#define USE_AVX2_RANGES
-#elif defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 
 #include "utils/float.h"
 
+#include "core/avx2.h"
 #include "exec/agg.h"
+
+#ifdef MS_AVX2
+#include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #define FEW		8				/* are as well added one by one */
 
@@ -139,9 +140,9 @@ add_rest(Range *r, const double *v, int n)
 	r->sum += rest;
 }
 
-#ifdef USE_AVX2_RANGES
+#ifdef MS_AVX2
 
-__attribute__((target("avx2")))
+MS_AVX2
 static void
 find_range_avx2(const double *v, int n, Range *r)
 {
@@ -177,18 +178,11 @@ find_range_avx2(const double *v, int n, Range *r)
 	add_rest(r, v + i, n - i);
 }
 
-static inline bool
-has_avx2(void)
-{
-	return __builtin_cpu_supports("avx2");
-}
-
 #else
 
 #define find_range_avx2(v, n, r)	((void) 0)
-#define has_avx2()					false
 
-#endif							/* USE_AVX2_RANGES */
+#endif							/* MS_AVX2 */
 
 static void
 find_range_two(const double *v, int n, Range *r)
@@ -227,7 +221,7 @@ find_range(const double *v, int n)
 
 	if (n < FEW)
 		add_rest(&r, v, n);
-	else if (has_avx2())
+	else if (ms_has_avx2())
 		find_range_avx2(v, n, &r);
 	else
 		find_range_two(v, n, &r);

@@ -197,7 +197,7 @@ test_narrow(void)
 		good = round_trip(q, n) >= 0;
 	}
 	ok(good, "small integers");
-	if (ms_narrow_usable())
+	if (ms_has_avx2())
 		ok(narrow_blocks > 1500 && narrow_blocks < 3000, "most of them are narrow, not all");
 	else
 		ok(narrow_blocks == 0, "without AVX2 none is narrow");
