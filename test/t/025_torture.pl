@@ -191,6 +191,26 @@ if ($with_standby)
 	$standby->start;
 }
 
+# Servers 17 and 18 look for the state file of a prepared transaction under a wrong name ("FFFFFFFF" and the transaction) when
+# a checkpoint wrote it but did not live to be recorded.  The file stays, and for its sake recovery leaves the transaction out;
+# the next recovery brings it back, long after its rows were taken for aborted ones: heap tables have then lost what was
+# vacuumed.  Such files are removed here, as the server means to.
+my $log_seen = 0;
+
+sub remove_stray_state_files
+{
+	my $log = slurp_file($node->logfile, $log_seen);
+	$log_seen += length($log);
+	unlink($node->data_dir . "/pg_twophase/00000000$_")
+	  for $log =~ m!could not remove file "pg_twophase/FFFFFFFF([0-9A-F]{8})"!g;
+}
+
+sub start_again
+{
+	remove_stray_state_files();
+	$node->start;
+}
+
 # ---- comparing ----
 
 my $compared = 0;
@@ -220,6 +240,7 @@ sub differences
 sub compare
 {
 	my $when = shift;
+	remove_stray_state_files();
 	my $wrong = differences($node);
 
 	is($wrong, '', "nothing is lost, and nothing appears, after $when");
@@ -295,6 +316,7 @@ sub kill_in_recovery
 	my @command = ('postgres', '-D', $node->data_dir);
 	for (1 .. any(1, 2))
 	{
+		remove_stray_state_files();
 		my $server = start(\@command, '<', \undef, '>>', $node->logfile, '2>>', $node->logfile);
 		usleep(rand(700_000));
 		my @children = MemseriesNode::kill_postmaster($server->{KIDS}[0]{PID});
@@ -304,11 +326,11 @@ sub kill_in_recovery
 }
 
 my %ways = (
-	'an immediate stop' => sub { $node->stop('immediate'); end_load(); $node->start; },
-	'a fast stop' => sub { $node->stop('fast'); end_load(); $node->start; },
-	'a kill of the postmaster' => sub { kill_postmaster(); $node->start; },
-	'kills during recovery' => sub { $node->stop('immediate'); end_load(); kill_in_recovery(); $node->start; },
-	'a stop right after the start' => sub { $node->stop('immediate'); end_load(); $node->start; $node->stop(any('immediate', 'fast')); $node->start; },
+	'an immediate stop' => sub { $node->stop('immediate'); end_load(); start_again(); },
+	'a fast stop' => sub { $node->stop('fast'); end_load(); start_again(); },
+	'a kill of the postmaster' => sub { kill_postmaster(); start_again(); },
+	'kills during recovery' => sub { $node->stop('immediate'); end_load(); kill_in_recovery(); start_again(); },
+	'a stop right after the start' => sub { $node->stop('immediate'); end_load(); start_again(); $node->stop(any('immediate', 'fast')); start_again(); },
 	(map { my $what = $_; ("a kill of the $what" => sub {
 		my $pid = pid_of($what);
 		kill('KILL', $pid) if $pid ne '';
@@ -318,7 +340,7 @@ my %ways = (
 	'a termination of the guard' => sub {
 		sql('SELECT pg_terminate_backend(pid) FROM memseries.workers WHERE worker = $$guard$$');
 		usleep(rand(500_000));
-		$node->stop(any('immediate', 'fast')); end_load(); $node->start;
+		$node->stop(any('immediate', 'fast')); end_load(); start_again();
 	});
 
 my %count;
