@@ -56,6 +56,14 @@ SELECT count(*), count(temp), sum(usage), avg(usage), min(usage), max(temp) FROM
 SELECT explain_analyze($$SELECT count(*), min(ts), max(ts) FROM agg_cpu WHERE host IN ('web1', 'web2')$$);
 SELECT explain_analyze($$SELECT date_bin('1 hour', ts, 'epoch') b, sum(usage) FROM agg_cpu
 	WHERE host = 'web1' AND ts >= '2024-03-01 01:30' GROUP BY b$$);
+
+-- Or what they say is that they widen no group's range: all hosts have the same reads.
+SELECT explain_analyze($$SELECT date_bin('1 hour', ts, 'epoch') b, min(reads), max(reads) FROM agg_cpu GROUP BY b$$);
+SELECT explain_analyze($$SELECT date_bin('1 hour', ts, 'epoch') b, max(reads), count(reads) FROM agg_cpu GROUP BY b$$);
+SELECT same_as_above($$SELECT date_bin('1 hour', ts, 'epoch') b, min(reads), max(reads), max(temp), min(usage) FROM agg_cpu
+	WHERE ts >= '2024-03-01 01:30' AND ts < '2024-03-01 06:40' GROUP BY b$$);
+SELECT same_as_above($$SELECT date_bin('50 min', ts, 'epoch') b, region, max(usage), min(temp), max(reads) FILTER (WHERE usage > 3)
+	FROM agg_cpu WHERE usage <> 5 GROUP BY b, region$$);
 SET memseries.enable_summaries = off;
 SELECT explain_analyze($$SELECT count(*), count(temp), sum(usage), avg(usage), min(usage), max(temp) FROM agg_cpu$$);
 RESET memseries.enable_summaries;
@@ -261,6 +269,8 @@ INSERT INTO agg_odd SELECT '2024-03-01'::timestamptz + i * interval '1 min', k, 
 	(VALUES ('nan', '{1,NaN,3}'::float8[]), ('inf', '{1,Infinity,2}'), ('both', '{-Infinity,Infinity,2}'), ('null', '{NULL,NULL,NULL}'), ('zero', '{-0,0,NULL}')) x(k, v);
 SELECT k, count(v), sum(v), avg(w), min(v), max(w), stddev(v), var_pop(w), bool_or(v > 2), min(v) FILTER (WHERE v = 'NaN') FROM agg_odd WHERE k <> 'zero' GROUP BY k ORDER BY k;
 SELECT k, count(v), sum(v) + 0, min(v) + 0 FROM agg_odd WHERE k = 'zero' GROUP BY k;
+SELECT same_as_above(format($$SELECT date_bin('50 min', ts, 'epoch') b, min(v), max(v), min(w), max(w) FROM agg_odd
+	WHERE k IN (%L, %L) GROUP BY b$$, one, other)) FROM unnest('{nan,inf,both,"null"}'::text[]) one, unnest('{nan,inf,both,"null"}'::text[]) other;
 INSERT INTO agg_odd VALUES ('2024-03-01', 'big', 1.7e308, 3e38), ('2024-03-02', 'big', 1.7e308, 3e38);
 SELECT sum(v) FROM agg_odd WHERE k = 'big';
 SELECT sum(w) FROM agg_odd WHERE k = 'big';

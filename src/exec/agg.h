@@ -277,9 +277,11 @@ extern int64 ms_bucket_boundary(MsAggState *state, int64 t);
 
 /* What is wanted of a value. */
 #define MS_WANT_SUM		0x1		/* and count */
-#define MS_WANT_RANGE	0x2		/* min and max */
-#define MS_WANT_SQUARES	0x4
-#define MS_WANT_COUNT	0x0
+#define MS_WANT_MIN		0x2
+#define MS_WANT_MAX		0x4
+#define MS_WANT_SQUARES	0x8
+#define MS_WANT_COUNT	0x10
+#define MS_WANT_RANGE	(MS_WANT_MIN | MS_WANT_MAX) /* both are found at once */
 
 typedef struct MsKeyTable MsKeyTable;
 
@@ -318,7 +320,8 @@ typedef struct MsBoolCounts
 
 typedef struct MsValueStats
 {
-	int64		n;
+	int64		n;				/* if no more than the range is wanted, some
+								 * may not be counted */
 	double		sum;
 	double		min;			/* from here on only if wanted */
 	double		max;
@@ -393,6 +396,7 @@ extern void ms_value_stats_add(MsValueStats *stats, int want, const double *v, i
 extern void ms_value_stats_add_runs(const MsAggState *state, Size offset, int want, const double *v,
 									const MsRunOfRows *runs, int nruns);
 extern bool ms_value_stats_add_summary(MsValueStats *stats, int want, const MsSummary *s);
+extern bool ms_value_stats_have(const MsValueStats *stats, int want, const MsSummary *s);
 
 /* ---- results: aggresult.c ---- */
 

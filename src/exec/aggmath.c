@@ -389,3 +389,13 @@ ms_value_stats_add_summary(MsValueStats *stats, int want, const MsSummary *s)
 	stats->n += s->count;
 	return true;
 }
+
+/* Is a range that is wanted at least as wide as that of values with this summary? */
+bool
+ms_value_stats_have(const MsValueStats *stats, int want, const MsSummary *s)
+{
+	return s->count == 0 ||
+		(stats->n > 0 &&
+		 !((want & MS_WANT_MIN) && float8_lt(s->min, stats->min)) &&
+		 !((want & MS_WANT_MAX) && float8_gt(s->max, stats->max)));
+}

@@ -9,8 +9,8 @@
  * time or of a value asked for, it is skipped; if all its rows belong to one
  * group, each accumulator takes from the header what it can and decodes only the
  * columns it must; else its times are decoded and cut into runs of rows of one
- * bucket, and columns as they are asked for.  A column is decoded once per
- * block, whoever asks.
+ * bucket, and columns as they are asked for, unless the header tells that they
+ * widen no group's range.  A column is decoded once per block, whoever asks.
  *
  * Windows where rows just written have not been folded are decoded and merged
  * by the cursor, and their rows come here the same way, a block's worth at a time.
@@ -180,7 +180,6 @@ add_block(MsAggState *state, const MsChunk *chunk, const MsBlockInfo *block,
 			return;
 		}
 	}
-	stats->blocks_read++;
 	if (in_range(state, block))
 		select_rows(state, batch, 0, batch->n);
 	else
@@ -190,6 +189,10 @@ add_block(MsAggState *state, const MsChunk *chunk, const MsBlockInfo *block,
 		select_rows(state, batch, ms_first_time(times, batch->n, state->scan.lo),
 					ms_first_time(times, batch->n, state->scan.hi));
 	}
+	if (batch->spared && !batch->decoded)
+		stats->blocks_summarized++;
+	else
+		stats->blocks_read++;
 }
 
 static void

@@ -6,7 +6,9 @@
  * Aggregates over the same value and FILTER share one accumulator: count, sum,
  * average, minimum and so on of a value are one pass over its decoded array.
  * A block that lies in one group whole is answered from the summary in its
- * header where count, sum, minimum and maximum are all that is wanted.
+ * header where count, sum, minimum and maximum are all that is wanted.  Where
+ * minimum and maximum are, that also tells whether a block of several groups can
+ * change any of them, and after some series few can.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,6 +21,8 @@
 #include "exec/agg.h"
 
 #define LONG_RUN	24			/* rows, from which on its totals pay */
+#define FEW_RUNS	4			/* groups whose range a block may well not
+								 * widen */
 
 /* ---- preparing ---- */
 
@@ -71,6 +75,7 @@ describe_acc(MsAggState *state, const MsAggMatch *match, MsAcc *acc)
 			break;
 		case MS_AGG_COUNT_VALUE:
 			acc->kind = MS_ACC_VALUE;
+			acc->want = MS_WANT_COUNT;
 			break;
 		case MS_AGG_SUM:
 		case MS_AGG_AVG:
@@ -82,7 +87,7 @@ describe_acc(MsAggState *state, const MsAggMatch *match, MsAcc *acc)
 		case MS_AGG_MIN:
 		case MS_AGG_MAX:
 			acc->kind = MS_ACC_VALUE;
-			acc->want = MS_WANT_RANGE;
+			acc->want = match->kind == MS_AGG_MIN ? MS_WANT_MIN : MS_WANT_MAX;
 			break;
 		case MS_AGG_VAR_POP:
 		case MS_AGG_VAR_SAMP:
@@ -183,7 +188,7 @@ acc_size(const MsAcc *acc)
 		case MS_ACC_BOOL:
 			return sizeof(MsBoolCounts);
 		case MS_ACC_VALUE:
-			return (acc->want & ~MS_WANT_SUM) ? sizeof(MsValueStats) : offsetof(MsValueStats, min);
+			return (acc->want & (MS_WANT_RANGE | MS_WANT_SQUARES)) ? sizeof(MsValueStats) : offsetof(MsValueStats, min);
 		case MS_ACC_EDGE:
 			return sizeof(MsEdge);
 		default:
@@ -513,6 +518,37 @@ ms_acc_rows(MsAggState *state, MsAcc *acc, char *group, MsBatch *batch,
 	}
 }
 
+static inline MsValueStats *
+stats_of(const MsAggState *state, const MsAcc *acc, const MsRunOfRows *run)
+{
+	return (MsValueStats *) (ms_group_at(state, run->group) + acc->offset);
+}
+
+/*
+ * Is the range all that is wanted, and that of a block's values, selected or not, within those of
+ * its groups?  The more groups, the less likely that is.
+ */
+static bool
+widens_none(MsAggState *state, MsAcc *acc, MsBatch *batch, const MsRunOfRows *runs, int nruns)
+{
+	if ((acc->want & ~MS_WANT_RANGE) || acc->calc != NULL || nruns > FEW_RUNS)
+		return false;
+	for (int i = 0; i < nruns; i++)
+	{
+		if (stats_of(state, acc, &runs[i])->n == 0)
+			return false;
+	}
+	if (!ms_batch_summary(&state->scan, batch, acc->column))
+		return false;
+	for (int i = 0; i < nruns; i++)
+	{
+		if (!ms_value_stats_have(stats_of(state, acc, &runs[i]), acc->want, &acc->column->summary))
+			return false;
+	}
+	batch->spared = true;
+	return true;
+}
+
 /* An array in which rows from..to of the batch have their values; NULL if some have none. */
 static const double *
 values_of_all(MsAggState *state, MsAcc *acc, MsBatch *batch, int from, int to)
@@ -556,7 +592,11 @@ void
 ms_acc_runs(MsAggState *state, MsAcc *acc, MsBatch *batch, const MsRunOfRows *runs, int nruns,
 			const bool *mask)
 {
-	if (acc->kind == MS_ACC_VALUE && acc->filter == NULL && mask == NULL && nruns > 0)
+	bool		plain = acc->kind == MS_ACC_VALUE && acc->filter == NULL && nruns > 0;
+
+	if (plain && widens_none(state, acc, batch, runs, nruns))
+		return;
+	if (plain && mask == NULL)
 	{
 		const double *values;
 

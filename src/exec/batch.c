@@ -35,7 +35,7 @@ ms_batch_begin(MsScanState *state, MsBatch *batch, int n)
 	batch->block = NULL;
 	batch->rows = NULL;
 	batch->row = 0;
-	batch->decoded = false;
+	batch->decoded = batch->spared = false;
 	batch->one_group = false;
 	for (int i = 0; i < state->ncolumns; i++)
 		state->columns[i].loaded = state->columns[i].summarized = false;

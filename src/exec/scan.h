@@ -229,6 +229,8 @@ typedef struct MsBatch
 	const MsRows *rows;			/* of decoded rows */
 	int			row;			/* the first of them */
 	bool		decoded;		/* some column was */
+	bool		spared;			/* some was not, though its rows are of
+								 * several groups */
 	bool		one_group;		/* so that of a column one row may be enough */
 	int64		time_room[MS_BLOCK_ROWS];
 } MsBatch;
