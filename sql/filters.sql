@@ -59,7 +59,13 @@ CREATE VIEW conditions AS SELECT * FROM (VALUES
 	(37, 'w > 9 OR mostly_null IS NOT NULL OR v = ''NaN'''), (38, 'v < w'), (39, 'NOT (v > 20 OR w IS NULL)'), (40, 'host = ''h2'' OR v > 100'),
 	(41, 'CASE WHEN w > 5 THEN v > 70 ELSE v < 9 END'), (42, 'coalesce(mostly_null, w, 7) > 6.5 AND (late IS NULL OR late > 0)'), (43, 'v > 100 OR v IS NULL OR NULL'),
 	(44, 'ts = ''2024-03-01 00:25'''), (45, 'ts BETWEEN ''2024-03-01 00:24:55'' AND ''2024-03-01 00:25:05'''), (46, 'mostly_null BETWEEN 301 AND 302 AND host > ''h1'''),
-	(47, 'mostly_null > 309 OR v = ''Infinity'' AND w IS NULL')) c(i, condition);
+	(47, 'mostly_null > 309 OR v = ''Infinity'' AND w IS NULL'),
+	(48, '(host, ts) > (''h2'', ''2024-03-01 01:50'')'), (49, '(host, ts) <= (''h1'', ''2024-03-01 00:10'')'), (50, '(ts, host) < (''2024-03-01 00:00:10'', ''h2'')'),
+	(51, '(ts, v) >= (''2024-03-01 01:59'', 30)'), (52, '(v, ts) > (140, ''2024-03-01 01:59'')'), (53, '(host, ts) > (NULL, ''2024-03-01 01:50'')'),
+	(54, 'host = ''h1'' AND v > 100 OR host = ''h2'' AND v < 20'), (55, 'host = ''h1'' AND v > 100 OR host > ''h1'' AND ts < ''2024-03-01 00:02'' OR v > 142'),
+	(56, '(host, ts) IN ((''h1'', ''2024-03-01 00:25''), (''h3'', ''2024-03-01 01:25''), (''h9'', ''2024-03-01 01:25''))'),
+	(57, 'ts < ''2024-03-01 00:01'' OR ts > ''2024-03-01 01:10'' AND ts <= ''2024-03-01 01:11'' AND v > 80'),
+	(58, 'ts > NULL AND v > 0 OR ts >= ''2024-03-01 01:59'' AND w > 0'), (59, 'ts BETWEEN SYMMETRIC ''2024-03-01 01:01'' AND ''2024-03-01 00:59''')) c(i, condition);
 
 SELECT i, condition, rows_where(condition) FROM conditions ORDER BY i;
 
@@ -82,6 +88,18 @@ COMMIT;
 SELECT sum(rows_where(condition)) FROM conditions;
 CALL wait_until_sealed('filtered');
 SELECT sum(rows_where(condition)) FROM conditions;
+
+-- Pages by the last row seen, lists of rows, and alternatives tell which series and times they are about.
+EXPLAIN (COSTS OFF) SELECT host, ts FROM filtered WHERE (host, ts) > ('h2', '2024-03-01 01:50') ORDER BY host, ts LIMIT 10;
+EXPLAIN (COSTS OFF) SELECT * FROM filtered WHERE (ts, host) > ('2024-03-01 01:50', 'h2');
+EXPLAIN (COSTS OFF) SELECT * FROM filtered WHERE (host, ts) IN (('h1', '2024-03-01 00:25'), ('h3', '2024-03-01 01:25'));
+EXPLAIN (COSTS OFF) SELECT * FROM filtered WHERE host = 'h1' AND v > 1 OR host = 'h2' AND v > 2 OR 'h1' = ANY (regexp_split_to_array(host, 'x'));
+PREPARE page(text, timestamptz) AS SELECT count(*), min(ts) FROM (SELECT * FROM filtered WHERE (ts, host) > ($2, $1) OFFSET 0) x;
+SET plan_cache_mode = force_generic_plan;
+EXECUTE page('h2', '2024-03-01 01:50');
+EXECUTE page(NULL, '2024-03-01 01:50');
+EXECUTE page('h2', 'infinity');
+RESET plan_cache_mode;
 
 -- Constants that change while the query runs: parameters of a prepared statement, and of an inner scan.
 PREPARE above(float8) AS SELECT count(*) FROM (SELECT * FROM filtered WHERE v > $1 OFFSET 0) x;

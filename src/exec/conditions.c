@@ -76,8 +76,8 @@ has_volatile_subplan(Node *node, PlannerInfo *root)
  * Is this a condition on labels alone?  Columns of other relations are
  * values to us: they come as parameters.
  */
-static bool
-is_label_condition(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Node *clause)
+bool
+ms_is_label_condition(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Node *clause)
 {
 	Bitmapset  *used = NULL;
 	bool		labels_only;
@@ -127,6 +127,26 @@ is_time_bound(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Node *c
 		!has_volatile_subplan(clause, root);
 }
 
+/* Adds what a condition that stays with the rows says of their series and times. */
+static void
+add_implied(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, RestrictInfo *rinfo,
+			MsConditions *out)
+{
+	ListCell   *lc;
+
+	foreach(lc, ms_implied_conditions(root, rel, prel, (Node *) rinfo->clause))
+	{
+		Node	   *clause = lfirst(lc);
+		RestrictInfo *implied = make_simple_restrictinfo(root, (Expr *) clause);
+
+		implied->security_level = rinfo->security_level;
+		if (is_time_bound(root, rel, prel, clause))
+			out->times = lappend(out->times, implied);
+		else if (ms_is_label_condition(root, rel, prel, clause) && !may_fail(rel, clause))
+			out->safe = lappend(out->safe, implied);
+	}
+}
+
 /*
  * Sorts RestrictInfos of a base relation, or join clauses for which a
  * parameterised path of it stands.  Pseudoconstant ones are left out.
@@ -149,8 +169,11 @@ ms_conditions_sort(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel,
 			out->rest = lappend(out->rest, rinfo);
 		else if (is_time_bound(root, rel, prel, clause))
 			out->times = lappend(out->times, rinfo);
-		else if (!is_label_condition(root, rel, prel, clause))
+		else if (!ms_is_label_condition(root, rel, prel, clause))
+		{
 			out->rest = lappend(out->rest, rinfo);
+			add_implied(root, rel, prel, rinfo, out);
+		}
 		else if (may_fail(rel, clause))
 			out->labels = lappend(out->labels, rinfo);
 		else

@@ -4,6 +4,7 @@
  *	  What the files of the custom scan share; private to src/exec.
  *
  * conditions.c	sorts a relation's conditions
+ * implied.c		finds what row by row conditions say of labels and the time
  * timerange.c	turns conditions on the time into a range
  * cost.c		what reading costs
  * relstats.c	tells the planner of labels and times
@@ -131,12 +132,20 @@ extern const MsPlanRel *ms_plan_rel(PlannerInfo *root, RelOptInfo *rel);
 extern void ms_conditions_sort(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel,
 							   List *rinfos, MsConditions *out);
 
+extern bool ms_is_label_condition(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel,
+								  Node *clause);
 extern List *ms_value_conditions(RelOptInfo *rel, const MsPlanRel *prel, List *rinfos);
+
+/* implied.c: clauses that hold wherever this one does, which is asked of rows. */
+extern List *ms_implied_conditions(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel,
+								   Node *clause);
 
 /* timerange.c */
 typedef struct MsTimeBound MsTimeBound;
 
 extern bool ms_timerange_takes(Expr *clause, Index relid, AttrNumber time_att);
+extern bool ms_timerange_match(Expr *clause, Index relid, AttrNumber time_att, int *strategy,
+							   Expr **operand);
 extern List *ms_timerange_init(List *clauses, Index relid, AttrNumber time_att, PlanState *parent);
 extern bool ms_timerange_eval(List *bounds, ExprContext *econtext, int64 *lo, int64 *hi);
 

@@ -84,10 +84,10 @@ flipped(int strategy)
 
 /*
  * Takes a clause apart: which strategy, which operand.  False if it is no
- * bound of the time.  Works on clauses before and after planning.
+ * bound of the time, volatility apart.  Works on clauses before and after planning.
  */
-static bool
-match_bound(Expr *clause, Index relid, AttrNumber time_att, int *strategy, Expr **operand)
+bool
+ms_timerange_match(Expr *clause, Index relid, AttrNumber time_att, int *strategy, Expr **operand)
 {
 	OpExpr	   *op = (OpExpr *) clause;
 	Oid			opfamily = lookup_type_cache(TIMESTAMPTZOID, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
@@ -129,7 +129,7 @@ ms_timerange_takes(Expr *clause, Index relid, AttrNumber time_att)
 	int			strategy;
 	Expr	   *operand;
 
-	return match_bound(clause, relid, time_att, &strategy, &operand);
+	return ms_timerange_match(clause, relid, time_att, &strategy, &operand);
 }
 
 /*
@@ -147,7 +147,7 @@ ms_timerange_init(List *clauses, Index relid, AttrNumber time_att, PlanState *pa
 		MsTimeBound *bound = palloc(sizeof(MsTimeBound));
 		Expr	   *operand;
 
-		if (!match_bound((Expr *) lfirst(lc), relid, time_att, &bound->strategy, &operand))
+		if (!ms_timerange_match((Expr *) lfirst(lc), relid, time_att, &bound->strategy, &operand))
 			elog(ERROR, "unexpected time condition in a %s plan", MS_SCAN_NAME);
 		bound->type = exprType((Node *) operand);
 		bound->expr = ExecInitExpr(operand, parent);
