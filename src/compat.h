@@ -164,4 +164,13 @@ typedef bool MsUpdateIndexes;
 #define ms_pathkey_is_descending(pathkey)	((pathkey)->pk_strategy == BTGreaterStrategyNumber)
 #endif
 
+/* 18 copies minimal tuples with room before them */
+#if PG_VERSION_NUM >= 180000
+#define MS_EXTRA_PARAMETER		, Size extra
+#define MS_EXTRA_ARGUMENT		, extra
+#else
+#define MS_EXTRA_PARAMETER
+#define MS_EXTRA_ARGUMENT
+#endif
+
 #endif							/* MS_COMPAT_H */

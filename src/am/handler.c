@@ -30,29 +30,18 @@
 #include "am/configure.h"
 #include "am/options.h"
 #include "am/refetch.h"
+#include "am/rowslot.h"
 
 PG_FUNCTION_INFO_V1(ms_table_handler);
-
-static TupleTableSlotOps slot_ops;
 
 ms_refetch_function ms_refetch_hook = NULL;
 
 /* ---- slots ---- */
 
-static HeapTuple
-copy_heap_tuple(TupleTableSlot *slot)
-{
-	HeapTuple	tuple = TTSOpsVirtual.copy_heap_tuple(slot);
-
-	tuple->t_self = slot->tts_tid;
-	tuple->t_tableOid = slot->tts_tableOid;
-	return tuple;
-}
-
 const TupleTableSlotOps *
 ms_slot_callbacks(Relation rel)
 {
-	return &slot_ops;
+	return ms_rowslot_ops();
 }
 
 /* ---- rows by tid ---- */
@@ -297,9 +286,7 @@ ms_table_handler(PG_FUNCTION_ARGS)
 void
 ms_am_init(void)
 {
-	slot_ops = TTSOpsVirtual;
-	slot_ops.copy_heap_tuple = copy_heap_tuple;
-
+	ms_rowslot_init();
 	ms_options_init();
 	ms_configure_init();
 	ms_write_init();

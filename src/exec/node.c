@@ -40,6 +40,7 @@
 #include "utils/rel.h"
 
 #include "am/refetch.h"
+#include "am/rowslot.h"
 #include "am/serial.h"
 #include "am/write.h"
 #include "exec/agg.h"
@@ -144,6 +145,13 @@ ms_scan_prepare(MsScanState *state, EState *estate)
 	place_columns(state);
 }
 
+/* Do rows come series by series? */
+static inline bool
+is_by_series(const MsScanState *state)
+{
+	return state->order == MS_ORDER_SERIES || state->order == MS_ORDER_LABEL;
+}
+
 /* The labels by which series are sorted. */
 static List *
 label_keys(const CustomScan *cscan)
@@ -161,6 +169,22 @@ label_keys(const CustomScan *cscan)
 		result = lappend(result, key);
 	}
 	return result;
+}
+
+/*
+ * Rows that are handed out as they are, series by series, go out in slots from
+ * which tuples are made quickly.  What was compiled for a virtual slot stays good,
+ * as all columns are set in these, too.
+ */
+static void
+hand_out_row_slots(CustomScanState *node, EState *estate)
+{
+	PlanState  *ps = &node->ss.ps;
+
+	ExecInitScanTupleSlot(estate, &node->ss, RelationGetDescr(node->ss.ss_currentRelation),
+						  ms_rowslot_ops());
+	ps->resultops = ps->scanops;
+	((MsScanState *) node)->row_slots = true;
 }
 
 static void
@@ -182,11 +206,14 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 	state->bounds = ms_timerange_init(state->exprs[MS_EXPR_TIME], cscan->scan.scanrelid,
 									  state->desc->time_att, &node->ss.ps);
 	state->analyze = estate->es_instrument != 0;
+	state->row_slot = node->ss.ss_ScanTupleSlot;
+	if (is_by_series(state) && node->ss.ps.ps_ProjInfo == NULL && estate->es_epq_active == NULL)
+		hand_out_row_slots(node, estate);
+	state->row_slot->tts_tableOid = RelationGetRelid(rel);
 	node->ss.ss_ScanTupleSlot->tts_tableOid = RelationGetRelid(rel);
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 
-	state->row_slot = node->ss.ss_ScanTupleSlot;
 	ms_scan_find_columns(state, list_make2(cscan->scan.plan.targetlist, cscan->scan.plan.qual));
 	ms_scan_prepare(state, estate);
 	state->index = ms_labelindex_create(state, cscan->scan.scanrelid);
@@ -196,8 +223,7 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 																MS_PRIVATE_KEYS));
 	if (state->label_keys != NIL)
 		state->series_order = ms_seriesorder_create(state);
-	if (state->order == MS_ORDER_SERIES || state->order == MS_ORDER_LABEL ||
-		state->series_order != NULL)
+	if (is_by_series(state) || state->series_order != NULL)
 		state->reader = ms_rows_create(state, estate->es_epq_active == NULL);
 	if (list_nth_int(cscan->custom_private, MS_PRIVATE_REFETCH) && estate->es_epq_active == NULL)
 		state->refetch = ms_refetch_begin(estate, RelationGetRelid(rel));

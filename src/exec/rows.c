@@ -28,6 +28,7 @@
 #include "optimizer/clauses.h"
 #include "pgstat.h"
 
+#include "am/rowslot.h"
 #include "am/slotfill.h"
 #include "exec/agg.h"
 #include "store/rowbuf.h"
@@ -384,6 +385,8 @@ start_series(MsScanState *state)
 	if (!reader->filter_started)
 		ms_preds_start(state, &reader->filter);
 	reader->filter_started = true;
+	if (state->row_slots)
+		ms_rowslot_begin_series(state->css.ss.ss_ScanTupleSlot);
 	ms_filler_labels(reader->filler, state->template_values, state->template_isnull);
 	reader->in_chunk = false;
 	reader->decoded = state->rows;

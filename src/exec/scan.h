@@ -258,6 +258,7 @@ struct MsScanState
 	ExprState  *label_qual;		/* NULL: none */
 	List	   *label_keys;		/* of MsLabelKey, by which series are sorted */
 	bool		analyze;		/* somebody will look at the counters */
+	bool		row_slots;		/* rows are handed out in slots of rowslot.c */
 	TupleTableSlot *row_slot;	/* borrowed: where conditions look at a row of
 								 * the relation */
 	List	   *bounds;			/* of MsTimeBound */
