@@ -130,5 +130,20 @@ INSERT INTO newest VALUES ('2024-05-01 01:00+00', NULL, NULL, 1), ('2024-05-01 0
 SELECT same('SELECT DISTINCT ON (rack) * FROM newest ORDER BY rack, ts DESC'), same('SELECT DISTINCT ON (rack) * FROM newest ORDER BY rack NULLS FIRST, ts');
 SELECT same('SELECT DISTINCT ON (host) * FROM newest ORDER BY host DESC, ts DESC LIMIT 4');
 DROP TABLE newest;
+
+-- Labels of all kinds of types, lent to rows while more windows of their series are read
+CREATE TABLE newest (ts timestamptz NOT NULL, host text, id uuid, span interval, list int8[], tag name, c "char", num numeric, doc jsonb, pad char(7),
+	day date, flag boolean, v float8) USING memseries;
+SELECT (memseries.configure('newest', chunk_interval => '1 hour', retain => NULL)).retain;
+INSERT INTO newest SELECT timestamptz '2024-05-01 00:00+00' + i * interval '15 min', CASE WHEN h = 50 THEN NULL ELSE repeat('h' || h, h % 40 + 1) END,
+	md5(h::text)::uuid, h * interval '1 day 3 us', ARRAY[h, NULL, -h], 'tag' || h, chr(65 + h % 26)::"char", h / 7.0, jsonb_build_object('h', h), h::text,
+	date '2024-01-01' + h, nullif(h % 3, 2)::boolean, (i * 37 + h) % 11
+  FROM generate_series(1, 150) h, generate_series(0, 20 - h % 6) i;
+ANALYZE newest;
+SELECT same('SELECT DISTINCT ON (host) * FROM newest WHERE ' || condition || ' ORDER BY host, ts' || time)
+  FROM unnest(ARRAY['true', 'v > 5', 'v = 1', 'host < $$h3$$ AND v <> 0', 'tag > $$tag3$$']) condition, unnest(ARRAY['', ' DESC']) time;
+SELECT same('SELECT * FROM newest ORDER BY host, ts, tag'), same('SELECT * FROM newest ORDER BY tag, ts'), same('SELECT * FROM newest ORDER BY list, ts DESC'),
+	same('SELECT * FROM newest WHERE v < 3 ORDER BY ts, span');
+DROP TABLE newest;
 DROP FUNCTION same, counted;
 DROP PROCEDURE wait_until_sealed;

@@ -501,18 +501,31 @@ ms_label_to_datum(Form_pg_attribute att, const MsLabelValue *label)
 	}
 }
 
-void
-ms_reldesc_fill_labels(const MsRelDesc *desc, TupleDesc tupdesc,
-					   const MsLabelValue *labels, int nlabels,
-					   Datum *values, bool *isnull)
+/* A datum that is where the cursor put the label, if its type's alignment is met there. */
+static inline Datum
+lend_label(Form_pg_attribute att, const MsLabelValue *label)
 {
-	for (int i = 0; i < desc->natts; i++)
+	if (att->attlen == -1 && att->attalign != TYPALIGN_DOUBLE)
+		return PointerGetDatum(label->bytes - VARHDRSZ);
+	if (att->attlen > 0 && !att->attbyval && label->len == (uint32) att->attlen)
+		return PointerGetDatum(label->bytes);
+	return ms_label_to_datum(att, label);
+}
+
+static inline void
+fill_labels(const MsRelDesc *desc, TupleDesc tupdesc, const MsLabelValue *labels, int nlabels,
+			Datum *values, bool *isnull, bool lend)
+{
+	int			left = desc->nlabels;
+
+	for (int i = 0; i < desc->natts && left > 0; i++)
 	{
 		const MsRelColumn *col = &desc->cols[i];
 		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
 
 		if (col->role != MS_ROLE_LABEL)
 			continue;
+		left--;
 		if (col->ordinal >= nlabels)
 			values[i] = getmissingattr(tupdesc, i + 1, &isnull[i]);
 		else if (labels[col->ordinal].isnull)
@@ -522,8 +535,25 @@ ms_reldesc_fill_labels(const MsRelDesc *desc, TupleDesc tupdesc,
 		}
 		else
 		{
-			values[i] = ms_label_to_datum(att, &labels[col->ordinal]);
+			values[i] = lend ? lend_label(att, &labels[col->ordinal]) :
+				ms_label_to_datum(att, &labels[col->ordinal]);
 			isnull[i] = false;
 		}
 	}
+}
+
+void
+ms_reldesc_fill_labels(const MsRelDesc *desc, TupleDesc tupdesc,
+					   const MsLabelValue *labels, int nlabels,
+					   Datum *values, bool *isnull)
+{
+	fill_labels(desc, tupdesc, labels, nlabels, values, isnull, false);
+}
+
+void
+ms_reldesc_lend_labels(const MsRelDesc *desc, TupleDesc tupdesc,
+					   const MsLabelValue *labels, int nlabels,
+					   Datum *values, bool *isnull)
+{
+	fill_labels(desc, tupdesc, labels, nlabels, values, isnull, true);
 }

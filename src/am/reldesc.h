@@ -85,4 +85,9 @@ extern void ms_reldesc_fill_labels(const MsRelDesc *desc, TupleDesc tupdesc,
 								   const MsLabelValue *labels, int nlabels,
 								   Datum *values, bool *isnull);
 
+/* The same for labels got from a cursor; datums may be where it has them, good as long as they are. */
+extern void ms_reldesc_lend_labels(const MsRelDesc *desc, TupleDesc tupdesc,
+								   const MsLabelValue *labels, int nlabels,
+								   Datum *values, bool *isnull);
+
 #endif							/* MS_RELDESC_H */

@@ -225,6 +225,12 @@ ms_get_varint(MsReader *r)
 
 	if (likely(r->p < r->end && *r->p < 0x80))
 		return *r->p++;
+	if (likely(r->end - r->p >= 2 && (uint8) (r->p[1] - 1) < 0x7f))
+	{
+		x = (r->p[0] & 0x7f) | (uint64) r->p[1] << 7;
+		r->p += 2;
+		return x;
+	}
 	for (int shift = 0; shift < 64; shift += 7)
 	{
 		uint8		b = ms_get_byte(r);

@@ -26,7 +26,6 @@
 
 #include "core/labeldict.h"
 
-#define INLINE_BYTES	4		/* values up to here lie in their entry */
 #define SEGMENT_BYTES	1024	/* at most, if an element is not longer */
 
 StaticAssertDecl(sizeof(MsLabelEntry) == 12, "a dictionary entry takes 12 bytes");
@@ -113,31 +112,12 @@ ms_label_segment_log2(uint32 elem_size)
 	return log2;
 }
 
-static inline MsLabelEntry *
-dict_entry(const MsArena *a, const MsLabelDict *d, uint32 code)
-{
-	MsLabelEntry *e;
-
-	Assert(code >= 1 && code <= d->limit);
-	e = ms_vec_at(a, &d->values, code - 1);
-	Assert(e != NULL);
-	return e;
-}
-
-static inline const uint8 *
-entry_bytes(const MsArena *a, const MsLabelEntry *e)
-{
-	if (e->len <= INLINE_BYTES)
-		return (const uint8 *) &e->ref;
-	return ms_ptr(a, e->ref);
-}
-
 static inline bool
 entry_equals(const MsArena *a, const MsLabelEntry *e, const uint8 *bytes,
 			 uint32 len)
 {
 	return e->len == len &&
-		(len == 0 || memcmp(entry_bytes(a, e), bytes, len) == 0);
+		(len == 0 || memcmp(ms_entry_bytes(a, e), bytes, len) == 0);
 }
 
 /* The code of a value, or 0 if the dictionary does not have it. */
@@ -150,7 +130,7 @@ dict_find(const MsArena *a, const MsLabelDict *d, const uint8 *bytes,
 
 	while ((i = ms_hash_next(a, &d->index, hash, &search)) != MS_HASH_NONE)
 	{
-		if (entry_equals(a, dict_entry(a, d, i + 1), bytes, len))
+		if (entry_equals(a, ms_dict_entry(a, d, i + 1), bytes, len))
 			return i + 1;
 	}
 	return 0;
@@ -170,16 +150,16 @@ static uint32
 rehash_value(const void *arg, uint32 i)
 {
 	const MsRehashArg *r = arg;
-	const MsLabelEntry *e = dict_entry(r->a, r->of, i + 1);
+	const MsLabelEntry *e = ms_dict_entry(r->a, r->of, i + 1);
 
-	return dict_hash(entry_bytes(r->a, e), e->len);
+	return dict_hash(ms_entry_bytes(r->a, e), e->len);
 }
 
 /* What a value's own object takes in the arena, 0 if it has none. */
 static inline uint64
 object_bytes(const MsLabelEntry *e)
 {
-	return e->len > INLINE_BYTES ? ms_size_units(e->len) * MS_UNIT : 0;
+	return e->len > MS_LABEL_INLINE ? ms_size_units(e->len) * MS_UNIT : 0;
 }
 
 /* A new value, used once.  0, with nothing changed, if memory is full. */
@@ -201,7 +181,7 @@ dict_add(MsArena *a, MsGroup *g, MsLabelDict *d, const uint8 *bytes,
 	e = ms_vec_ensure(a, g, &d->values, code - 1, flags);
 	if (e == NULL)
 		return 0;
-	if (len > INLINE_BYTES)
+	if (len > MS_LABEL_INLINE)
 	{
 		ref = ms_arena_alloc(a, g, len, flags);
 		if (ref == 0)
@@ -241,7 +221,7 @@ ms_dict_use(MsArena *a, MsGroup *g, MsLabelDict *d,
 	Assert(!label->isnull && label->len <= MS_MAX_LABEL_BYTES);
 	if (code == 0)
 		return dict_add(a, g, d, label->bytes, label->len, hash, flags);
-	dict_entry(a, d, code)->refs++;
+	ms_dict_entry(a, d, code)->refs++;
 	return code;
 }
 
@@ -258,39 +238,19 @@ ms_dict_unuse(MsArena *a, MsGroup *g, MsLabelDict *d, uint32 code)
 
 	if (code == MS_CODE_NULL || code == MS_CODE_MISSING)
 		return;
-	e = dict_entry(a, d, code);
+	e = ms_dict_entry(a, d, code);
 	Assert(e->refs > 0);
 	if (--e->refs > 0)
 		return;
 
-	ms_hash_remove(a, &d->index, dict_hash(entry_bytes(a, e), e->len), code - 1);
+	ms_hash_remove(a, &d->index, dict_hash(ms_entry_bytes(a, e), e->len), code - 1);
 	d->bytes -= object_bytes(e);
-	if (e->len > INLINE_BYTES)
+	if (e->len > MS_LABEL_INLINE)
 		ms_arena_free(a, g, e->ref, e->len);
 	e->len = 0;
 	e->ref = d->free;
 	d->free = code;
 	d->count--;
-}
-
-/*
- * The value of a code, lent as long as the table's lock is held (shared).  The
- * codes that stand for no bytes give NULL.
- */
-void
-ms_dict_get(const MsArena *a, const MsLabelDict *d, uint32 code,
-			MsLabelValue *out)
-{
-	out->isnull = code == MS_CODE_NULL || code == MS_CODE_MISSING;
-	out->bytes = NULL;
-	out->len = 0;
-	if (!out->isnull)
-	{
-		const MsLabelEntry *e = dict_entry(a, d, code);
-
-		out->bytes = entry_bytes(a, e);
-		out->len = e->len;
-	}
 }
 
 /* Is this the value of the code?  A missing label is no value's equal. */
@@ -302,7 +262,7 @@ ms_dict_equals(const MsArena *a, const MsLabelDict *d, uint32 code,
 		return false;
 	if (code == MS_CODE_NULL || label->isnull)
 		return code == MS_CODE_NULL && label->isnull;
-	return entry_equals(a, dict_entry(a, d, code), label->bytes, label->len);
+	return entry_equals(a, ms_dict_entry(a, d, code), label->bytes, label->len);
 }
 
 /* Free everything, value by value. */
@@ -313,9 +273,9 @@ ms_dict_free(MsArena *a, MsGroup *g, MsLabelDict *d)
 
 	for (code = 1; code <= d->limit; code++)
 	{
-		MsLabelEntry *e = dict_entry(a, d, code);
+		MsLabelEntry *e = ms_dict_entry(a, d, code);
 
-		if (e->refs > 0 && e->len > INLINE_BYTES)
+		if (e->refs > 0 && e->len > MS_LABEL_INLINE)
 			ms_arena_free(a, g, e->ref, e->len);
 	}
 	ms_vec_free(a, g, &d->values);
@@ -339,7 +299,7 @@ ms_dict_is_valid(const MsArena *a, const MsLabelDict *d, uint64 uses,
 		return false;
 	for (code = 1; code <= d->limit; code++)
 	{
-		const MsLabelEntry *e = dict_entry(a, d, code);
+		const MsLabelEntry *e = ms_dict_entry(a, d, code);
 
 		if (e->refs == 0)
 		{
@@ -347,8 +307,8 @@ ms_dict_is_valid(const MsArena *a, const MsLabelDict *d, uint64 uses,
 			continue;
 		}
 		*why = "a label value is not found by its hash";
-		if (dict_find(a, d, entry_bytes(a, e), e->len,
-					  dict_hash(entry_bytes(a, e), e->len)) != code)
+		if (dict_find(a, d, ms_entry_bytes(a, e), e->len,
+					  dict_hash(ms_entry_bytes(a, e), e->len)) != code)
 			return false;
 		*why = "label values are used more often than series use them";
 		if (e->refs > uses)
@@ -367,9 +327,9 @@ ms_dict_is_valid(const MsArena *a, const MsLabelDict *d, uint64 uses,
 		return false;
 
 	*why = "the chain of free codes is broken";
-	for (code = d->free; code != 0; code = dict_entry(a, d, code)->ref)
+	for (code = d->free; code != 0; code = ms_dict_entry(a, d, code)->ref)
 	{
-		if (nfree-- == 0 || dict_entry(a, d, code)->refs != 0)
+		if (nfree-- == 0 || ms_dict_entry(a, d, code)->refs != 0)
 			return false;
 	}
 	return nfree == 0;

@@ -32,6 +32,9 @@ typedef struct MsLabelValue
 	bool		isnull;
 } MsLabelValue;
 
+#define MS_LABEL_INLINE	4		/* values of up to so many bytes lie in their
+								 * entry */
+
 /* A distinct value. */
 typedef struct MsLabelEntry
 {
@@ -70,8 +73,6 @@ extern int	ms_label_segment_log2(uint32 elem_size);
 extern uint64 ms_label_hash(uint64 h, const MsLabelValue *label);
 extern uint32 ms_labels_hash(const MsLabelValue *labels, int n);
 
-extern void ms_dict_get(const MsArena *a, const MsLabelDict *d, uint32 code,
-						MsLabelValue *out);
 extern bool ms_dict_equals(const MsArena *a, const MsLabelDict *d, uint32 code,
 						   const MsLabelValue *label);
 extern uint32 ms_dict_find(const MsArena *a, const MsLabelDict *d,
@@ -82,5 +83,46 @@ extern void ms_dict_unuse(MsArena *a, MsGroup *g, MsLabelDict *d, uint32 code);
 extern void ms_dict_free(MsArena *a, MsGroup *g, MsLabelDict *d);
 extern bool ms_dict_is_valid(const MsArena *a, const MsLabelDict *d,
 							 uint64 uses, const char **why);
+
+/* The entry of a code that is in use. */
+static inline MsLabelEntry *
+ms_dict_entry(const MsArena *a, const MsLabelDict *d, uint32 code)
+{
+	MsLabelEntry *e;
+
+	Assert(code >= 1 && code <= d->limit);
+	e = ms_vec_at(a, &d->values, code - 1);
+	Assert(e != NULL);
+	return e;
+}
+
+/* The bytes of its value. */
+static inline const uint8 *
+ms_entry_bytes(const MsArena *a, const MsLabelEntry *e)
+{
+	if (e->len <= MS_LABEL_INLINE)
+		return (const uint8 *) &e->ref;
+	return ms_ptr(a, e->ref);
+}
+
+/*
+ * The value of a code, lent as long as the table's lock is held (shared).  The
+ * codes that stand for no bytes give NULL.
+ */
+static inline void
+ms_dict_get(const MsArena *a, const MsLabelDict *d, uint32 code,
+			MsLabelValue *out)
+{
+	out->isnull = code == MS_CODE_NULL || code == MS_CODE_MISSING;
+	out->bytes = NULL;
+	out->len = 0;
+	if (!out->isnull)
+	{
+		const MsLabelEntry *e = ms_dict_entry(a, d, code);
+
+		out->bytes = ms_entry_bytes(a, e);
+		out->len = e->len;
+	}
+}
 
 #endif							/* MS_LABELDICT_H */

@@ -459,7 +459,7 @@ ms_series_labels(const MsArena *a, const MsSeriesTable *st, uint32 sid,
 	uint32		i;
 
 	for (i = 0; i < Min(n, (uint32) max); i++)
-		ms_label_of_code(a, st, get_code(st, t, i), &out[i]);
+		ms_dict_get(a, &st->dict, get_code(st, t, i), &out[i]);
 	return (int) n;
 }
 

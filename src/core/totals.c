@@ -229,22 +229,6 @@ ms_totals_open(MsTotals *t, const uint8 *p, Size len)
 	return !t->r.bad;
 }
 
-/*
- * The next column's value in the last row, from column 0 on, if t->last_len is not 0; false
- * if it is null.  The reader, which the caller lets begin at t->last, tells if they are malformed.
- */
-bool
-ms_totals_next_last(MsReader *r, double *value)
-{
-	uint64		x = ms_get_varint(r);
-
-	if (likely(x >= 2))
-		*value = (double) (int64) ms_unzigzag(x - 2);
-	else
-		*value = x == 1 ? ms_bits_double(ms_get_fixed64(r)) : 0;
-	return x != 0;
-}
-
 static void
 read_column(MsTotals *t, MsSummary *s)
 {

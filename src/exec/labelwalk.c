@@ -51,7 +51,7 @@ struct MsLabelWalk
 	uint32		nsids;
 	uint32		cap;
 	uint32		next;			/* of these */
-	uint32		touched;		/* below this, see ms_labelwalk_touch */
+	uint32		expected;		/* the cursor was told of those below this */
 	uint32		group;			/* values begun */
 
 	/* Of what the backend remembers, [from, to) is yet to be taken. */
@@ -106,7 +106,7 @@ reserve_sids(MsLabelWalk *walk, uint32 n)
 {
 	if (n <= walk->cap)
 		return;
-	walk->cap = Max(n, FIRST_SERIES);
+	walk->cap = Max(n, 2 * walk->cap);
 	if (walk->sids == NULL)
 	{
 		walk->sids = MemoryContextAllocHuge(walk->cxt, sizeof(uint32) * (Size) walk->cap);
@@ -123,6 +123,7 @@ take_some(MsLabelWalk *walk, const MsLabelOrder *order)
 {
 	uint32		n = Max(walk->nsids, FIRST_SERIES);
 
+	reserve_sids(walk, walk->nsids + Min(n, walk->to - walk->from));
 	while (n > 0 && walk->from < walk->to)
 	{
 		uint32		v = walk->descending ? --walk->value : walk->value++;
@@ -219,7 +220,7 @@ ms_labelwalk_list(MsScanState *state)
 	n = drop_visited(walk, items, n);
 	prepare_sort(walk, &ssup);
 	sort_items(items, n, &ssup);
-	walk->nsids = walk->next = walk->touched = walk->from = walk->to = 0;
+	walk->nsids = walk->next = walk->expected = walk->from = walk->to = 0;
 	reserve_sids(walk, n);
 	for (uint32 i = 0; i < n; i++)
 	{
@@ -243,7 +244,7 @@ ms_labelwalk_start(MsScanState *state)
 		return false;
 	MemoryContextReset(walk->cxt);
 	walk->sids = NULL;
-	walk->nsids = walk->cap = walk->next = walk->touched = walk->from = walk->to = walk->group = 0;
+	walk->nsids = walk->cap = walk->next = walk->expected = walk->from = walk->to = walk->group = 0;
 	if (!ms_labelcodes_order(state, walk->att, &walk->sort, &range))
 		return false;
 	walk->order_id = range.order->id;
@@ -251,6 +252,24 @@ ms_labelwalk_start(MsScanState *state)
 	walk->to = range.order->counts[range.to];
 	walk->value = walk->descending ? range.to : range.from;
 	return true;
+}
+
+/* Tells the cursor which series come next, from number `at` on, unless it has been told. */
+static void
+expect_series(MsScanState *state, uint32 at)
+{
+	MsLabelWalk *walk = state->walk;
+	int			n = (int) Min(walk->nsids - at, MS_CURSOR_EXPECT);
+
+	/*
+	 * to copy them is a waste where conditions leave few, unless one row is
+	 * all that is copied
+	 */
+	if (at < walk->expected ||
+		((state->safe_qual != NULL || state->label_qual != NULL) && state->order != MS_ORDER_LAST))
+		return;
+	ms_cursor_expect(state->cursor, walk->sids + at, n);
+	walk->expected = at + n;
 }
 
 /* See labelwalk.h. */
@@ -270,23 +289,10 @@ ms_labelwalk_next(MsScanState *state, uint32 *sid)
 	}
 	if (walk->next >= walk->nsids)
 		return false;
+	expect_series(state, walk->next);
 	walk->group += walk->begins[walk->next];
 	*sid = walk->sids[walk->next++];
 	return true;
-}
-
-/* See labelwalk.h. */
-void
-ms_labelwalk_touch(MsScanState *state)
-{
-	MsLabelWalk *walk = state->walk;
-	uint32		at = walk->next - 1;
-	int			n = (int) Min(walk->nsids - at, MS_CURSOR_TOUCH);
-
-	if (at < walk->touched)
-		return;
-	walk->touched = at + n;
-	ms_cursor_touch(state->cursor, walk->sids + at, n);
 }
 
 /* See labelwalk.h. */

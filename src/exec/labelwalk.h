@@ -33,9 +33,6 @@ extern void ms_labelwalk_list(MsScanState *state);
 /* The next series to be asked; false if there are no more. */
 extern bool ms_labelwalk_next(MsScanState *state, uint32 *sid);
 
-/* Has the series that come next, this one included, fetched from memory, every so many. */
-extern void ms_labelwalk_touch(MsScanState *state);
-
 /*
  * A number for the series that have the same value of the label as the one asked last, and whether it is the last
  * of them.  For labels that are the same if they are equal.

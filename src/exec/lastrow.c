@@ -38,7 +38,7 @@ row_meets(MsScanState *state)
 	ExprContext *econtext = ss->ps.ps_ExprContext;
 
 	ExecClearTuple(ss->ss_ScanTupleSlot);
-	ms_scan_fill_slot(state, ss->ss_ScanTupleSlot);
+	ms_step_fill_slot(state, ss->ss_ScanTupleSlot);
 	ExecStoreVirtualTuple(ss->ss_ScanTupleSlot);
 	ResetExprContext(econtext);
 	econtext->ecxt_scantuple = ss->ss_ScanTupleSlot;
@@ -112,7 +112,6 @@ find_in_label(MsScanState *state, bool *at_hand)
 			state->kept = state->sid;
 			break;
 		}
-		ms_labelwalk_touch(state);
 		if (!ms_cursor_seek(state->cursor, state->sid) || !search_series(state))
 			continue;
 		t = state->rows.times[state->row];

@@ -323,27 +323,6 @@ ms_scan_start(MsScanState *state)
 
 /* ---- rows ---- */
 
-/* Puts row number state->row of the rows at hand into the slot, which is empty. */
-void
-ms_scan_fill_slot(MsScanState *state, TupleTableSlot *slot)
-{
-	int			row = state->row;
-	int			natts = slot->tts_tupleDescriptor->natts;
-	int			time = state->desc->time_att - 1;
-
-	memcpy(slot->tts_values, state->template_values, sizeof(Datum) * natts);
-	memcpy(slot->tts_isnull, state->template_isnull, sizeof(bool) * natts);
-	slot->tts_values[time] = TimestampTzGetDatum(state->rows.times[row]);
-	slot->tts_isnull[time] = false;
-	for (int i = 0; i < state->ncolumns; i++)
-	{
-		const MsScanColumn *col = &state->columns[i];
-
-		ms_scan_value(&state->rows, row, col->ordinal, col->is_float4,
-					  &slot->tts_values[col->att], &slot->tts_isnull[col->att]);
-	}
-}
-
 /* ExecScan's access method. */
 static TupleTableSlot *
 next_row(ScanState *ss)

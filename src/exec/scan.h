@@ -330,7 +330,6 @@ extern void ms_scan_find_columns(MsScanState *state, List *exprs);
 extern void ms_scan_prepare(MsScanState *state, EState *estate);
 extern void ms_scan_close(MsScanState *state);
 extern void ms_scan_start(MsScanState *state);
-extern void ms_scan_fill_slot(MsScanState *state, TupleTableSlot *slot);
 
 /* rows.c */
 extern MsRowReader *ms_rows_create(MsScanState *state, bool with_filter);
@@ -383,6 +382,7 @@ extern void ms_sorted_end(MsScanState *state);
 /* step.c */
 extern void ms_step_start(MsScanState *state, bool backward);
 extern bool ms_step_next(MsScanState *state);
+extern void ms_step_fill_slot(MsScanState *state, TupleTableSlot *slot);
 
 /* lastrow.c */
 extern TupleTableSlot *ms_lastrow_exec(MsScanState *state);

@@ -96,7 +96,7 @@ ms_scan_load_labels(MsScanState *state, uint32 sid)
 		return false;
 	MemoryContextReset(state->series_cxt);
 	old = MemoryContextSwitchTo(state->series_cxt);
-	ms_reldesc_fill_labels(state->desc, tupdesc, labels, nlabels,
+	ms_reldesc_lend_labels(state->desc, tupdesc, labels, nlabels,
 						   state->template_values, state->template_isnull);
 	MemoryContextSwitchTo(old);
 	return true;

@@ -539,7 +539,7 @@ ms_sorted_next(MsScanState *state, TupleTableSlot *slot)
 	{
 		if (!ms_step_next(state))
 			return false;
-		ms_scan_fill_slot(state, slot);
+		ms_step_fill_slot(state, slot);
 		return true;
 	}
 	while (sorted->next >= sorted->nrows)

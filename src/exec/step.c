@@ -11,7 +11,8 @@
  * Most want one row and no more.  So the first one is found alone: in the
  * totals of a chunk, if it is the last and they know it (for which the cursor was
  * told to look), else in its block without decoding the others.  If more are
- * asked for, the chunk or the block is read again, up to that row.
+ * asked for, the chunk or the block is read again, up to that row.  From totals its
+ * values go straight into the slot.
  *
  * Locks: as the cursor's.
  *
@@ -29,6 +30,10 @@ struct MsStepper
 								 * each */
 	bool	  **nulls;
 	bool	  **have_nulls;		/* what rows.nulls points to */
+
+	/* By ordinal: the needed column, or NULL. */
+	const MsScanColumn **columns;
+	int			ncolumns;		/* ordinals of needed ones are below this */
 
 	/* Where we are. */
 	bool		backward;
@@ -51,6 +56,14 @@ create_buffers(MsScanState *state)
 	step->values = MemoryContextAllocZero(state->scan_cxt, sizeof(double *) * nvalues);
 	step->nulls = MemoryContextAllocZero(state->scan_cxt, sizeof(bool *) * nvalues);
 	step->have_nulls = MemoryContextAllocZero(state->scan_cxt, sizeof(bool *) * nvalues);
+	step->columns = MemoryContextAllocZero(state->scan_cxt, sizeof(MsScanColumn *) * nvalues);
+	for (int i = 0; i < state->ncolumns; i++)
+	{
+		const MsScanColumn *column = &state->columns[i];
+
+		step->columns[column->ordinal] = column;
+		step->ncolumns = Max(step->ncolumns, column->ordinal + 1);
+	}
 	for (int i = 0; i < state->desc->nvalues; i++)
 	{
 		if (!state->need[i])
@@ -85,7 +98,6 @@ show_rows(MsScanState *state, MsStepper *step, int n)
 	state->rows.times = step->times;
 	state->rows.values = step->values;
 	state->rows.nulls = step->have_nulls;
-	ms_cursor_stats(state->cursor)->blocks_read++;
 }
 
 /* Decodes a block into state->rows. */
@@ -113,6 +125,7 @@ read_block(MsScanState *state, MsStepper *step, const MsPart *part, const MsBloc
 		step->have_nulls[i] = any ? step->nulls[i] : NULL;
 	}
 	show_rows(state, step, block->nrows);
+	ms_cursor_stats(state->cursor)->blocks_read++;
 }
 
 /* Decodes the row of a block that comes first, if it is in the range. */
@@ -136,7 +149,17 @@ read_edge(MsScanState *state, MsStepper *step, const MsPart *part, const MsBlock
 			ms_cursor_damaged(state->cursor);
 	}
 	show_rows(state, step, 1);
+	ms_cursor_stats(state->cursor)->blocks_read++;
 	return true;
+}
+
+/* Shows the last row of a part that is that row alone; whoever wants its values decodes them. */
+static void
+show_last(MsScanState *state, MsStepper *step, const MsPart *part)
+{
+	step->times[0] = part->totals.tmax;
+	show_rows(state, step, 1);
+	ms_cursor_stats(state->cursor)->samples_read++;
 }
 
 /* The next rows of a plain part; false at its end. */
@@ -201,11 +224,14 @@ next_rows(MsScanState *state, MsStepper *step)
 		again = false;
 		step->in_part = part->plain;
 		step->block = 0;
-		if (!part->plain && ms_cursor_part_rows(state->cursor, &state->rows))
+		step->alone = part->last;
+		if (part->last)
 		{
-			step->alone = part->last;
+			show_last(state, step, part);
 			break;
 		}
+		if (!part->plain && ms_cursor_part_rows(state->cursor, &state->rows))
+			break;
 	}
 	step->begun = true;
 	return true;
@@ -230,7 +256,10 @@ ms_step_start(MsScanState *state, bool backward)
 	state->rows.nrows = 0;
 }
 
-/* Goes to the next row of the series within the range of time; state->rows and state->row have it. */
+/*
+ * Goes to the next row of the series within the range of time; state->rows.times[state->row] is its time, and
+ * ms_step_fill_slot gives all of it.
+ */
 bool
 ms_step_next(MsScanState *state)
 {
@@ -253,5 +282,57 @@ ms_step_next(MsScanState *state)
 		}
 		if (!next_rows(state, step))
 			return false;
+	}
+}
+
+/* The values of a last row that is alone, straight from the totals. */
+static void
+fill_last(MsScanState *state, const MsStepper *step, Datum *values, bool *isnull)
+{
+	const MsTotals *totals = &step->part.totals;
+	MsReader	r;
+
+	ms_reader_init(&r, totals->last, totals->last + totals->last_len);
+	for (int i = 0; i < step->ncolumns; i++)
+	{
+		const MsScanColumn *column = step->columns[i];
+		double		v;
+		bool		null = !ms_totals_next_last(&r, &v);
+
+		if (column == NULL)
+			continue;
+		isnull[column->att] = null;
+		values[column->att] = column->is_float4 ? Float4GetDatum(ms_float4_narrow(v)) : Float8GetDatum(v);
+	}
+	if (r.bad)
+		ms_cursor_damaged(state->cursor);
+}
+
+/* Puts the row at hand into the slot, which is empty. */
+void
+ms_step_fill_slot(MsScanState *state, TupleTableSlot *slot)
+{
+	const MsStepper *step = state->step;
+	MsRows		rows = state->rows;
+	int			natts = slot->tts_tupleDescriptor->natts;
+	int			time = state->desc->time_att - 1;
+	Datum	   *values = slot->tts_values;
+	bool	   *isnull = slot->tts_isnull;
+
+	memcpy(values, state->template_values, sizeof(Datum) * natts);
+	memcpy(isnull, state->template_isnull, sizeof(bool) * natts);
+	values[time] = TimestampTzGetDatum(rows.times[state->row]);
+	isnull[time] = false;
+	if (step->part.last)
+	{
+		fill_last(state, step, values, isnull);
+		return;
+	}
+	for (int i = 0; i < state->ncolumns; i++)
+	{
+		const MsScanColumn *col = &state->columns[i];
+
+		ms_scan_value(&rows, state->row, col->ordinal, col->is_float4, &values[col->att],
+					  &isnull[col->att]);
 	}
 }

@@ -20,7 +20,7 @@
  * series meanwhile; its generation tells.  The rows of that other one cannot
  * be visible to our snapshot, since they were written after it was taken.
  *
- * This file is what happens outside the lock; cursorcopy.c is what happens under it.
+ * This file is what happens outside the lock; cursorcopy.c and cursorgroup.c are what happens under it.
  *
  *-------------------------------------------------------------------------
  */
@@ -132,6 +132,8 @@ ms_cursor_set_totals(MsCursor *cursor, MsTotalsDo totals_do, void *arg)
 void
 ms_cursor_set_last(MsCursor *cursor, bool last)
 {
+	if (cursor->last != last)
+		ms_cursor_forget_group(cursor);
 	cursor->last = last;
 }
 
@@ -203,8 +205,6 @@ decode_fragment(MsCursor *cursor, const MsFragment *fragment)
 			ms_cursor_damaged(cursor);
 		return;
 	}
-	for (int i = 0; i < fragment->npieces; i++)
-		pieces[i].data = (const uint8 *) cursor->bytes + (Size) pieces[i].data;
 	if (fragment->chunk_len > 0)
 		ok = ms_rowbuf_add_chunk(&cursor->base,
 								 (const uint8 *) cursor->bytes + fragment->chunk_at,
@@ -257,7 +257,7 @@ ms_cursor_next_part(MsCursor *cursor, MsPart *part)
 	part->total = fragment->total && !cursor->last;
 	part->plain = fragment->npieces == 0 && !part->last;
 	cursor->stats.chunks_summarized += fragment->total;
-	if (part->total)
+	if (fragment->total)
 	{
 		const uint8 *bytes = (const uint8 *) cursor->bytes + fragment->chunk_at;
 

@@ -72,7 +72,7 @@ typedef struct MsPart
 	MsChunk		chunk;			/* if plain; borrowed bytes, valid until the
 								 * next call of next_part, next, seek or
 								 * set_range */
-	MsTotals	totals;			/* likewise */
+	MsTotals	totals;			/* if total or last; likewise */
 } MsPart;
 
 /* Will the totals of a chunk do whose times are first and last?  Called with a lock held: no errors. */
@@ -117,9 +117,11 @@ extern void ms_cursor_set_last(MsCursor *cursor, bool last);
 extern void ms_cursor_touch(MsCursor *cursor, const uint32 *sids, int n);
 
 /*
- * Labels of all series below limit will be asked for, and these sought right after, in the order of their ids from the next
- * one on: several may be copied together.  Until times or direction are set anew.
+ * Labels of these series, or of all below limit in the order of their ids, will be asked for, and most of them sought right
+ * after: several may be copied together.  Until others are expected, or times or direction are set anew.
  */
+#define MS_CURSOR_EXPECT	64	/* at most */
+extern void ms_cursor_expect(MsCursor *cursor, const uint32 *sids, int n);
 extern void ms_cursor_expect_all(MsCursor *cursor, uint32 limit);
 extern void ms_cursor_close(MsCursor *cursor);
 
@@ -128,7 +130,8 @@ extern uint32 ms_cursor_series_limit(MsCursor *cursor);
 
 /*
  * Copies the labels of series sid (borrowed until the next call); false if there is no such series.  Of the series that the
- * cursor stands on they are those of the rows it reads: false if it is gone, whichever has its id now.
+ * cursor stands on they are those of the rows it reads: false if it is gone, whichever has its id now.  The bytes are aligned
+ * as any type needs, and what is right before them makes them a varlena (ms_reldesc_lend_labels).
  */
 extern bool ms_cursor_labels(MsCursor *cursor, uint32 sid, const MsLabelValue **labels, int *nlabels);
 

@@ -3,12 +3,8 @@
  * cursorcopy.c
  *	  What a cursor does under the lock: it copies.
  *
- * Mostly it copies as many windows of one series as fit its buffer.  To go through
- * many short series, the lock, and finding out where everything is, would cost more than
- * what is in them.  So whoever says that he is going to seek all series in the order of their
- * ids gets several copied at a time, with their labels: one at first, in case that
- * he wants but few, and then more.  That a series was copied before it is sought
- * is no concern: whether a row is visible depends on the snapshot alone.
+ * It copies as many windows of a series as fit its buffer; of a series that is
+ * expected it may have been done before it is sought (cursorgroup.c).
  *
  * Locks: table->lock, shared, taken here.
  *
@@ -21,8 +17,6 @@
 #include "store/cursorpriv.h"
 
 #define PREFETCH_WINDOWS	8
-#define MAX_GROUP			64	/* series copied together... */
-#define GROUP_BYTES			(64 * 1024) /* ...as long as they take less */
 
 /* ---- windows ---- */
 
@@ -80,10 +74,13 @@ static bool
 copy_totals(MsCursor *cursor, const MsEntry *entry, MsFragment *fragment)
 {
 	const MsStored *stored = ms_ptr(ms_store->arena, entry->chunk);
-	Size		len = ms_stored_totals_size(stored);
+	Size		len;
 	MsTotals	totals;
 
-	if ((cursor->totals_do == NULL && !cursor->last) || len == 0 || entry->pieces != 0 ||
+	if ((cursor->totals_do == NULL && !cursor->last) || entry->pieces != 0)
+		return false;
+	len = ms_stored_totals_size(stored);
+	if (len == 0 ||
 		!ms_totals_open(&totals, stored->body, len) ||
 		!totals_do(cursor, &totals))
 		return false;
@@ -211,6 +208,9 @@ last_window_below(const MsTable *table, int64 t)
 
 	if (t == PG_INT64_MIN)
 		return -1;
+	/* mostly it is the last of all */
+	if (table->nwindows > 0 && ms_window_at(table, table->nwindows - 1)->start < t)
+		return table->nwindows - 1;
 	i = ms_window_search_locked(table, t - 1);
 	if (i == table->nwindows || ms_window_at(table, i)->start >= t)
 		i--;
@@ -225,6 +225,7 @@ static void
 copy_windows_backward(MsCursor *cursor)
 {
 	const MsTable *table = cursor->table;
+	int			first = cursor->nfragments;
 
 	for (int i = last_window_below(table, cursor->resume); i >= 0; i--)
 	{
@@ -232,7 +233,7 @@ copy_windows_backward(MsCursor *cursor)
 
 		if (window->end <= cursor->lo)
 			break;
-		if (cursor->bytes_used >= MS_CURSOR_COPY || cursor->nfragments >= cursor->ahead)
+		if (cursor->bytes_used >= MS_CURSOR_COPY || cursor->nfragments - first >= cursor->ahead)
 		{
 			cursor->ahead *= 2;
 			return;
@@ -265,214 +266,51 @@ copy_windows_forward(MsCursor *cursor)
 	cursor->exhausted = true;
 }
 
-/* Forgets what was copied before. */
-static void
-clear_copies(MsCursor *cursor)
+/* See cursorpriv.h.  Caller holds table->lock. */
+void
+ms_cursor_copy_windows_locked(MsCursor *cursor)
 {
-	cursor->bytes_used = 0;
-	cursor->npieces = cursor->nfragments = cursor->next_fragment = 0;
-	cursor->group_to = cursor->group_from;
-}
-
-/* Copies the next windows of the series.  Caller holds table->lock. */
-static void
-copy_windows(MsCursor *cursor)
-{
-	clear_copies(cursor);
 	if (cursor->backward)
 		copy_windows_backward(cursor);
 	else
 		copy_windows_forward(cursor);
 }
 
-/* ---- several series ---- */
+/* See cursorpriv.h. */
+void
+ms_cursor_clear_copies(MsCursor *cursor)
+{
+	cursor->bytes_used = 0;
+	cursor->npieces = cursor->nfragments = cursor->next_fragment = 0;
+}
 
 /* See cursorpriv.h. */
 void
-ms_cursor_forget_group(MsCursor *cursor)
+ms_cursor_settle_copies(MsCursor *cursor)
 {
-	cursor->group_limit = cursor->group_from = cursor->group_to = 0;
-	cursor->group_size = 1;
+	for (int i = 0; i < cursor->npieces; i++)
+		cursor->pieces[i].data = (const uint8 *) cursor->bytes + (Size) cursor->pieces[i].data;
 }
 
-/* See cursor.h. */
-void
-ms_cursor_expect_all(MsCursor *cursor, uint32 limit)
-{
-	if (!cursor->backward && !cursor->count_skipped)
-		cursor->group_limit = limit;
-}
-
-static inline bool
-is_in_group(const MsCursor *cursor, uint32 sid)
-{
-	return sid >= cursor->group_from && sid < cursor->group_to;
-}
-
-/* Copies the labels of a series.  Caller holds table->lock. */
+/* Copies the next windows of the series, and nothing else.  Caller holds table->lock. */
 static void
-copy_labels(MsCursor *cursor, MsGroupSeries *s)
+copy_windows(MsCursor *cursor)
 {
-	MsTable    *table = cursor->table;
-	MsLabelValue *labels;
-
-	if (cursor->ngroup_labels + table->nlabels > cursor->group_labels_cap)
-	{
-		cursor->group_labels_cap = Max(2 * cursor->group_labels_cap, MAX_GROUP * table->nlabels);
-		cursor->group_labels = cursor->group_labels == NULL ?
-			MemoryContextAlloc(cursor->cxt, sizeof(MsLabelValue) * cursor->group_labels_cap) :
-			repalloc(cursor->group_labels, sizeof(MsLabelValue) * cursor->group_labels_cap);
-	}
-	labels = cursor->group_labels + cursor->ngroup_labels;
-	s->first_label = cursor->ngroup_labels;
-	s->nlabels = ms_series_labels(ms_store->arena, &table->series, s->sid, labels, table->nlabels);
-	cursor->ngroup_labels += s->nlabels;
-	for (int i = 0; i < s->nlabels; i++)
-	{
-		Size		at;
-
-		if (labels[i].isnull)
-			continue;
-		at = reserve_bytes(cursor, labels[i].len);
-		memcpy(cursor->bytes + at, labels[i].bytes, labels[i].len);
-		labels[i].bytes = (const uint8 *) at;
-	}
-}
-
-/* Copies a series with its labels.  Caller holds table->lock. */
-static void
-copy_series(MsCursor *cursor, uint32 sid)
-{
-	MsGroupSeries *s = &cursor->group[cursor->ngroup++];
-
-	s->sid = cursor->sid = sid;
-	s->generation = ms_series_generation(ms_store->arena, &cursor->table->series, sid);
-	copy_labels(cursor, s);
-	s->first_fragment = cursor->nfragments;
-	cursor->resume = cursor->lo;
-	cursor->exhausted = cursor->lo >= cursor->hi;
-	if (!cursor->exhausted)
-		copy_windows_forward(cursor);
-	s->nfragments = cursor->nfragments - s->first_fragment;
-	s->resume = cursor->resume;
-	s->exhausted = cursor->exhausted;
-}
-
-/* Copies some series from sid on: each time more, as far as they are short.  Takes table->lock shared. */
-static void
-copy_group(MsCursor *cursor, uint32 sid)
-{
-	MsTable    *table = cursor->table;
-	uint32		end = Min(cursor->group_limit, sid + cursor->group_size);
-
-	if (cursor->group == NULL)
-		cursor->group = MemoryContextAlloc(cursor->cxt, sizeof(MsGroupSeries) * MAX_GROUP);
-	clear_copies(cursor);
-	cursor->ngroup = cursor->next_group = cursor->ngroup_labels = 0;
-	cursor->group_from = sid;
-	cursor->exhausted = false;
-	ms_lock_shared(table->lock, MS_RANK_TABLE);
-	for (; sid < end && cursor->bytes_used < GROUP_BYTES; sid++)
-	{
-		if (!ms_series_is_live(ms_store->arena, &table->series, sid))
-			continue;
-		copy_series(cursor, sid);
-
-		/* to go on with one that is not copied to its end forgets the others */
-		if (!cursor->exhausted)
-			end = sid + 1;
-	}
-	ms_unlock(table->lock);
-	cursor->group_to = sid;
-	cursor->group_size = Min(cursor->group_size * 2, MAX_GROUP);
-
-	/* now that the bytes stay where they are */
-	for (int i = 0; i < cursor->ngroup_labels; i++)
-	{
-		MsLabelValue *label = &cursor->group_labels[i];
-
-		if (!label->isnull)
-			label->bytes = (const uint8 *) cursor->bytes + (Size) label->bytes;
-	}
-
-	/* it stands on none of them yet */
-	cursor->generation = 0;
-	cursor->exhausted = true;
-	cursor->nfragments = 0;
-}
-
-/* The series in the group; NULL if there was none with this id. */
-static MsGroupSeries *
-find_in_group(MsCursor *cursor, uint32 sid)
-{
-	while (cursor->next_group < cursor->ngroup && cursor->group[cursor->next_group].sid < sid)
-		cursor->next_group++;
-	if (cursor->next_group == cursor->ngroup || cursor->group[cursor->next_group].sid > sid)
-		return NULL;
-	return &cursor->group[cursor->next_group];
-}
-
-/* The labels of a series in the group; false if there was none with this id. */
-static bool
-labels_in_group(MsCursor *cursor, uint32 sid, const MsLabelValue **labels, int *nlabels)
-{
-	const MsGroupSeries *s = find_in_group(cursor, sid);
-
-	if (s == NULL)
-		return false;
-	*labels = cursor->group_labels + s->first_label;
-	*nlabels = s->nlabels;
-	return true;
-}
-
-/* Stands on a series of the group, from which those up to it go; false if there was none with this id. */
-static bool
-seek_in_group(MsCursor *cursor, uint32 sid)
-{
-	const MsGroupSeries *s = find_in_group(cursor, sid);
-
-	cursor->group_from = sid + 1;
-	cursor->sid = sid;
-	cursor->generation = s != NULL ? s->generation : 0;
-	cursor->exhausted = s == NULL || s->exhausted;
-	cursor->nfragments = cursor->next_fragment = 0;
-	if (s == NULL)
-		return false;
-	cursor->stats.series++;
-	cursor->resume = s->resume;
-	cursor->next_fragment = s->first_fragment;
-	cursor->nfragments = s->first_fragment + s->nfragments;
-	return true;
+	ms_cursor_lose_group(cursor);
+	ms_cursor_clear_copies(cursor);
+	ms_cursor_copy_windows_locked(cursor);
+	ms_cursor_settle_copies(cursor);
 }
 
 /* ---- a series ---- */
 
-/* Room for n labels and their bytes. */
-static void
-reserve_labels(MsCursor *cursor, int n, Size bytes)
-{
-	if (n > cursor->labels_cap)
-	{
-		cursor->labels_cap = Max(n, 16);
-		cursor->labels = MemoryContextAlloc(cursor->cxt,
-											sizeof(MsLabelValue) * cursor->labels_cap);
-	}
-	if (bytes > cursor->label_bytes_cap)
-	{
-		cursor->label_bytes_cap = Max(bytes * 2, 1024);
-		cursor->label_bytes = MemoryContextAlloc(cursor->cxt, cursor->label_bytes_cap);
-	}
-}
-
-/* See cursor.h.  Takes table->lock shared. */
+/* See cursorpriv.h.  Caller holds table->lock. */
 void
-ms_cursor_touch(MsCursor *cursor, const uint32 *sids, int n)
+ms_cursor_touch_locked(const MsCursor *cursor, const uint32 *sids, int n)
 {
-	MsTable    *table = cursor->table;
-	int			last;
+	const MsTable *table = cursor->table;
+	int			last = last_window_below(table, cursor->hi);
 
-	ms_lock_shared(table->lock, MS_RANK_TABLE);
-	last = last_window_below(table, cursor->hi);
 	for (int i = 0; i < n && last >= 0; i++)
 	{
 		MsEntry    *entry = ms_entry_locked(ms_window_at(table, last), sids[i]);
@@ -483,54 +321,30 @@ ms_cursor_touch(MsCursor *cursor, const uint32 *sids, int n)
 
 			(void) stored->len;
 			(void) stored->body[64];
+			__builtin_prefetch((const void *) &stored->body[128]);
 		}
 	}
-	ms_unlock(table->lock);
 }
 
 /* See cursor.h.  Takes table->lock shared. */
-bool
-ms_cursor_labels(MsCursor *cursor, uint32 sid, const MsLabelValue **labels, int *nlabels)
+void
+ms_cursor_touch(MsCursor *cursor, const uint32 *sids, int n)
 {
-	MsTable    *table = cursor->table;
-	Size		total = 0;
-	char	   *p;
-	int			n;
+	ms_lock_shared(cursor->table->lock, MS_RANK_TABLE);
+	ms_cursor_touch_locked(cursor, sids, n);
+	ms_unlock(cursor->table->lock);
+}
 
-	if (sid >= cursor->group_to && sid < cursor->group_limit)
-		copy_group(cursor, sid);
-	if (is_in_group(cursor, sid))
-		return labels_in_group(cursor, sid, labels, nlabels);
-
-	ms_lock_shared(table->lock, MS_RANK_TABLE);
-	if (!ms_series_is_live(ms_store->arena, &table->series, sid) ||
-		(sid == cursor->sid && cursor->generation != 0 &&
-		 ms_series_generation(ms_store->arena, &table->series, sid) != cursor->generation))
-	{
-		ms_unlock(table->lock);
-		return false;
-	}
-	reserve_labels(cursor, table->nlabels, 0);
-	n = ms_series_labels(ms_store->arena, &table->series, sid, cursor->labels,
-						 cursor->labels_cap);
-	for (int i = 0; i < n; i++)
-		total += cursor->labels[i].isnull ? 0 : MAXALIGN(cursor->labels[i].len);
-	reserve_labels(cursor, 0, total);
-	p = cursor->label_bytes;
-	for (int i = 0; i < n; i++)
-	{
-		MsLabelValue *label = &cursor->labels[i];
-
-		if (label->isnull)
-			continue;
-		memcpy(p, label->bytes, label->len);
-		label->bytes = (uint8 *) p;
-		p += MAXALIGN(label->len);
-	}
-	ms_unlock(table->lock);
-	*labels = cursor->labels;
-	*nlabels = n;
-	return true;
+/* See cursorpriv.h. */
+void
+ms_cursor_begin_series(MsCursor *cursor, uint32 sid, uint32 generation)
+{
+	cursor->sid = sid;
+	cursor->generation = generation;
+	cursor->resume = cursor->backward ? cursor->hi : cursor->lo;
+	cursor->ahead = 1;
+	cursor->whole = false;
+	cursor->exhausted = generation == 0 || cursor->lo >= cursor->hi;
 }
 
 /* See cursor.h.  Takes table->lock shared. */
@@ -538,33 +352,24 @@ bool
 ms_cursor_seek(MsCursor *cursor, uint32 sid)
 {
 	MsTable    *table = cursor->table;
-	bool		live;
+	bool		found;
 
-	if (is_in_group(cursor, sid))
-		return seek_in_group(cursor, sid);
-	cursor->sid = sid;
-	cursor->generation = 0;
-	cursor->resume = cursor->backward ? cursor->hi : cursor->lo;
-	cursor->ahead = 1;
-	cursor->whole = false;
-	cursor->exhausted = cursor->lo >= cursor->hi;
-	cursor->nfragments = cursor->next_fragment = 0;
-
+	if (ms_cursor_seek_in_group(cursor, sid, &found))
+		return found;
 	ms_lock_shared(table->lock, MS_RANK_TABLE);
-	live = ms_series_is_live(ms_store->arena, &table->series, sid);
-	if (live)
+	ms_cursor_begin_series(cursor, sid, ms_cursor_generation_locked(cursor, sid));
+	cursor->nfragments = cursor->next_fragment = 0;
+	found = cursor->generation != 0;
+	if (found)
 	{
-		cursor->generation = ms_series_generation(ms_store->arena, &table->series, sid);
 		cursor->stats.series++;
 		if (cursor->count_skipped)
 			count_skipped(cursor);
 		if (!cursor->exhausted)
 			copy_windows(cursor);
 	}
-	else
-		cursor->exhausted = true;
 	ms_unlock(table->lock);
-	return live;
+	return found;
 }
 
 /* See cursorpriv.h. */
@@ -576,8 +381,7 @@ ms_cursor_copy_more(MsCursor *cursor)
 	if (cursor->exhausted)
 		return false;
 	ms_lock_shared(table->lock, MS_RANK_TABLE);
-	if (ms_series_is_live(ms_store->arena, &table->series, cursor->sid) &&
-		ms_series_generation(ms_store->arena, &table->series, cursor->sid) == cursor->generation)
+	if (ms_cursor_generation_locked(cursor, cursor->sid) == cursor->generation)
 		copy_windows(cursor);
 	else
 	{

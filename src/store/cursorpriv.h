@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * cursorpriv.h
- *	  What the files of the cursor share; private to cursor.c and cursorcopy.c.
+ *	  What the files of the cursor share; private to cursor.c, cursorcopy.c and cursorgroup.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,18 +26,7 @@ typedef struct MsFragment
 	int			npieces;
 } MsFragment;
 
-/* One of several series that were copied together. */
-typedef struct MsGroupSeries
-{
-	uint32		sid;
-	uint32		generation;
-	int			first_fragment;
-	int			nfragments;
-	int			first_label;
-	int			nlabels;
-	int64		resume;			/* as the cursor's */
-	bool		exhausted;
-} MsGroupSeries;
+typedef struct MsCursorGroup MsCursorGroup;
 
 struct MsCursor
 {
@@ -73,27 +62,17 @@ struct MsCursor
 	int			nfragments;
 	int			fragments_cap;
 	int			next_fragment;
-	MsPieceBytes *pieces;		/* data: an offset into bytes until next() */
+	MsPieceBytes *pieces;		/* data: an offset into bytes until settled */
 	int			npieces;
 	int			pieces_cap;
-
-	/* series copied together, whose ids are in [group_from, group_to) */
-	uint32		group_limit;	/* all series below it are sought in order; 0:
-								 * not known */
-	uint32		group_size;		/* of the next group */
-	uint32		group_from;
-	uint32		group_to;
-	MsGroupSeries *group;		/* by id */
-	int			ngroup;
-	int			next_group;
-	MsLabelValue *group_labels;
-	int			ngroup_labels;
-	int			group_labels_cap;
+	MsCursorGroup *group;		/* series copied together; NULL: none yet */
 
 	/* labels */
 	MsLabelValue *labels;
+	int			nlabels;
 	int			labels_cap;
 	char	   *label_bytes;
+	Size		label_bytes_used;
 	Size		label_bytes_cap;
 
 	MsRowBuf	base;
@@ -103,10 +82,41 @@ struct MsCursor
 	MsCursorStats stats;
 };
 
+/* The series' generation; 0 if there is no such series.  Caller holds table->lock. */
+static inline uint32
+ms_cursor_generation_locked(const MsCursor *cursor, uint32 sid)
+{
+	uint32		generation = ms_series_generation(ms_store->arena, &cursor->table->series, sid);
+
+	return generation % 2 == 1 ? generation : 0;
+}
+
+/* ---- cursorcopy.c ---- */
+
 /* Copies more windows of the series; false if there are no more.  Takes table->lock shared. */
 extern bool ms_cursor_copy_more(MsCursor *cursor);
 
-/* What was copied of several series is of no use any more: times, direction or what is wanted is another. */
+/*
+ * In this order: forgets what was copied; stands on a series (generation 0: there is none); copies some of its windows behind
+ * what was copied, which may be repeated; once nothing is added, makes offsets pointers.
+ */
+extern void ms_cursor_clear_copies(MsCursor *cursor);
+extern void ms_cursor_begin_series(MsCursor *cursor, uint32 sid, uint32 generation);
+extern void ms_cursor_copy_windows_locked(MsCursor *cursor);
+extern void ms_cursor_settle_copies(MsCursor *cursor);
+
+/* As ms_cursor_touch. */
+extern void ms_cursor_touch_locked(const MsCursor *cursor, const uint32 *sids, int n);
+
+/* ---- cursorgroup.c ---- */
+
+/* Nothing is expected any more, and nothing copied before it is sought: times, direction or what is wanted is another. */
 extern void ms_cursor_forget_group(MsCursor *cursor);
+
+/* What was copied before it is sought is about to be overwritten. */
+extern void ms_cursor_lose_group(MsCursor *cursor);
+
+/* If the series was copied already, stands on it and returns true; *found: there is such a series. */
+extern bool ms_cursor_seek_in_group(MsCursor *cursor, uint32 sid, bool *found);
 
 #endif							/* MS_CURSORPRIV_H */
