@@ -129,6 +129,15 @@ SELECT same('SELECT DISTINCT ON (' || label || ') * FROM newest WHERE ' || condi
 INSERT INTO newest VALUES ('2024-05-01 01:00+00', NULL, NULL, 1), ('2024-05-01 01:01+00', 301, NULL, 2);
 SELECT same('SELECT DISTINCT ON (rack) * FROM newest ORDER BY rack, ts DESC'), same('SELECT DISTINCT ON (rack) * FROM newest ORDER BY rack NULLS FIRST, ts');
 SELECT same('SELECT DISTINCT ON (host) * FROM newest ORDER BY host DESC, ts DESC LIMIT 4');
+
+-- Conditions leave one value of what is to be distinct, of one series or several
+CALL wait_until_sealed('newest');
+SELECT trim(line) FROM counted('SELECT DISTINCT ON (host) * FROM newest WHERE host = 7 ORDER BY host, ts DESC') line WHERE line ~ 'Samples';
+SELECT same('SELECT DISTINCT ON (host) * FROM newest WHERE host = ' || host || condition || ' ORDER BY host, ts' || time), count(*)
+  FROM unnest(ARRAY[7, 300, 1000]) host, unnest(ARRAY['', ' AND v > 9', ' AND v = 11']) condition, unnest(ARRAY['', ' DESC']) time GROUP BY 1;
+SELECT same('SELECT DISTINCT ON (rack) * FROM newest WHERE rack = $$r7$$ ORDER BY rack, ts' || time || ', host')
+  FROM unnest(ARRAY['', ' DESC']) time;
+SELECT same('SELECT DISTINCT ON (rack, host) * FROM newest WHERE host = 7 ORDER BY host, rack, ts DESC');
 DROP TABLE newest;
 
 -- Labels of all kinds of types, lent to rows while more windows of their series are read

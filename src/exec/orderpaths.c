@@ -337,7 +337,10 @@ wants_single_rows(const Query *parse, Index relid, const MsPlanRel *prel, MsScan
 	return sort->sortop == type->gt_opr || sort->sortop == type->lt_opr;
 }
 
-/* Adds one row of each value of a label, or Unique over Sort over one row of each series. */
+/*
+ * Adds one row of each value of a label, or Unique over Sort over one row of each series.  Where conditions leave one value
+ * of each label that is to be distinct, there are no keys, and Unique leaves one row.
+ */
 static void
 add_single_rows_path(PlannerInfo *root, RelOptInfo *input_rel, RelOptInfo *output_rel)
 {
@@ -348,14 +351,14 @@ add_single_rows_path(PlannerInfo *root, RelOptInfo *input_rel, RelOptInfo *outpu
 	MsLabelSort sort;
 	double		series;
 
-	if (!ms_is_scan_rel(root, input_rel) || root->distinct_pathkeys == NIL)
+	if (!ms_is_scan_rel(root, input_rel) || root->sort_pathkeys == NIL)
 		return;
 	prel = ms_plan_rel(root, input_rel);
 	if (!wants_single_rows(root->parse, input_rel->relid, prel, &order) ||
 		!conditions_allow_order(root, prel))
 		return;
 
-	series = clamp_row_est(Min(prel->stats.series, input_rel->rows));
+	series = clamp_row_est(Min(prel->stats.series * prel->label_sel, input_rel->rows));
 	cpath = ms_make_scan_path(root, input_rel, prel, order);
 	path = &cpath->path;
 	path->pathtarget = input_rel->reltarget;
@@ -378,7 +381,8 @@ add_single_rows_path(PlannerInfo *root, RelOptInfo *input_rel, RelOptInfo *outpu
 	path = (Path *) create_sort_path(root, output_rel, path, root->sort_pathkeys, -1.0);
 	add_path(output_rel,
 			 (Path *) create_upper_unique_path(root, output_rel, path,
-											   list_length(root->distinct_pathkeys), series));
+											   list_length(root->distinct_pathkeys),
+											   root->distinct_pathkeys == NIL ? 1.0 : series));
 }
 
 static void
