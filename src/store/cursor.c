@@ -76,8 +76,6 @@ ms_cursor_open(MsTable *table, Snapshot snapshot, int64 lo, int64 hi,
 	get_missing(cursor);
 
 	cursor->exhausted = true;
-	cursor->bytes_cap = MS_CURSOR_COPY;
-	cursor->bytes = palloc(cursor->bytes_cap);
 	cursor->fragments_cap = 16;
 	cursor->fragments = palloc(sizeof(MsFragment) * cursor->fragments_cap);
 	cursor->pieces_cap = 64;

@@ -20,6 +20,25 @@
 
 /* ---- windows ---- */
 
+/*
+ * Makes the cursor's buffer that large, or larger.  Moving what it does not hold would touch memory that is never
+ * used, of which the operating system has to clear every page first.
+ */
+static void
+grow_bytes(MsCursor *cursor, Size size)
+{
+	Size		cap = Max(Max(cursor->bytes_cap * 2, MS_CURSOR_COPY), size);
+	char	   *bytes = MemoryContextAllocHuge(cursor->cxt, cap);
+
+	if (cursor->bytes != NULL)
+	{
+		memcpy(bytes, cursor->bytes, cursor->bytes_used);
+		pfree(cursor->bytes);
+	}
+	cursor->bytes = bytes;
+	cursor->bytes_cap = cap;
+}
+
 /* Room for len bytes at the end of the cursor's buffer; returns its offset. */
 static Size
 reserve_bytes(MsCursor *cursor, Size len)
@@ -27,10 +46,7 @@ reserve_bytes(MsCursor *cursor, Size len)
 	Size		at = cursor->bytes_used;
 
 	if (at + len > cursor->bytes_cap)
-	{
-		cursor->bytes_cap = Max(cursor->bytes_cap * 2, at + len);
-		cursor->bytes = repalloc_huge(cursor->bytes, cursor->bytes_cap);
-	}
+		grow_bytes(cursor, at + len);
 	cursor->bytes_used = at + MAXALIGN(len);
 	return at;
 }
