@@ -240,6 +240,28 @@ read_gaps(MsReader *r, int n, uint64 *missed)
 	return !r->bad;
 }
 
+typedef uint64 Two __attribute__((vector_size(16)));
+
+/* Times on the grid: four at once, so that none waits for the one before. */
+static void
+put_regular(int64 *out, int n, uint64 first, uint64 step)
+{
+	Two			low = {first, first + step};
+	Two			high = {first + 2 * step, first + 3 * step};
+	const		Two four_steps = {4 * step, 4 * step};
+	int			i;
+
+	for (i = 0; i + 4 <= n; i += 4)
+	{
+		memcpy(out + i, &low, sizeof(low));
+		memcpy(out + i + 2, &high, sizeof(high));
+		low += four_steps;
+		high += four_steps;
+	}
+	for (; i < n; i++)
+		out[i] = (int64) (first + i * step);
+}
+
 /*
  * Decode n times, 1 to MS_INT_MAX, of the grid that a header gave, which says
  * that they go from first to last.  "out" has n elements.  Memory below
@@ -261,8 +283,7 @@ ms_time_decode(const uint8 *p, Size len, const uint8 *limit, int n,
 	Assert(n >= 1 && n <= MS_INT_MAX);
 	if (grid->regular)
 	{
-		for (int i = 0; i < n; i++, expected += step)
-			out[i] = (int64) expected;
+		put_regular(out, n, expected, step);
 		return len == 0 && out[n - 1] == last;
 	}
 

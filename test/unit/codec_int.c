@@ -103,7 +103,7 @@ static void
 test_varints(void)
 {
 	bool		good = true;
-	uint8		bytes[MS_VARINT_MAX];
+	uint8		bytes[MS_VARINT_MAX + 8];
 	MsReader	r;
 
 	for (int bits = 0; bits <= 64; bits++)
@@ -111,8 +111,13 @@ test_varints(void)
 		for (int k = -1; k <= 1; k++)
 		{
 			uint64		x = (bits < 64 ? UINT64CONST(1) << bits : 0) + (uint64) (int64) k;
-			int			len = (int) (ms_put_varint(bytes, x) - bytes);
+			int			len;
 
+			/* it may be read together with what follows */
+			memset(bytes, k & 0xff, sizeof(bytes));
+			len = (int) (ms_put_varint(bytes, x) - bytes);
+			ms_reader_init(&r, bytes, bytes + len + 8);
+			good &= ms_get_varint(&r) == x && !r.bad && r.p == bytes + len;
 			ms_reader_init(&r, bytes, bytes + len);
 			good &= len == ms_varint_size(x) && ms_get_varint(&r) == x &&
 				!r.bad && r.p == r.end;
@@ -130,6 +135,17 @@ test_varints(void)
 	bytes[1] = 0;
 	ms_reader_init(&r, bytes, bytes + 2);
 	ok(ms_get_varint(&r) == 0 && r.bad, "a varint that is longer than it needs to be");
+	good = true;
+	for (int len = 2; len <= 8; len++)
+	{
+		memset(bytes, 0xff, sizeof(bytes));
+		bytes[len - 1] = 0;
+		ms_reader_init(&r, bytes, bytes + sizeof(bytes));
+		good &= ms_get_varint(&r) == 0 && r.bad;
+	}
+	ok(good, "and with something behind it");
+	bytes[0] = 0x80;
+	bytes[1] = 0;
 	ms_reader_init(&r, bytes, bytes + 4);
 	ok(ms_get_bytes(&r, 5) == NULL && r.bad && ms_get_byte(&r) == 0,
 	   "a reader stays at its end");
