@@ -217,12 +217,20 @@ ms_get_fixed64(MsReader *r)
 	return p ? ms_load64(p) : 0;
 }
 
-/* A varint near the end, or of more than eight bytes; see below. */
+/* A varint.  One that is longer than it needs to be is malformed. */
 static inline uint64
-ms_get_varint_slowly(MsReader *r)
+ms_get_varint(MsReader *r)
 {
 	uint64		x = 0;
 
+	if (likely(r->p < r->end && *r->p < 0x80))
+		return *r->p++;
+	if (likely(r->end - r->p >= 2 && (uint8) (r->p[1] - 1) < 0x7f))
+	{
+		x = (r->p[0] & 0x7f) | (uint64) r->p[1] << 7;
+		r->p += 2;
+		return x;
+	}
 	for (int shift = 0; shift < 64; shift += 7)
 	{
 		uint8		b = ms_get_byte(r);
@@ -239,41 +247,6 @@ ms_get_varint_slowly(MsReader *r)
 	}
 	ms_reader_fail(r);
 	return 0;
-}
-
-/*
- * A varint.  One that is longer than it needs to be is malformed.  Lengths are mixed, so that asking byte by
- * byte whether another one follows would mostly be a branch guessed wrong: eight are looked at together.
- */
-static inline uint64
-ms_get_varint(MsReader *r)
-{
-	uint64		x;
-	uint64		ends;
-	int			bits;
-
-	if (likely(r->p < r->end && *r->p < 0x80))
-		return *r->p++;
-	if (unlikely(ms_reader_left(r) < 8))
-		return ms_get_varint_slowly(r);
-	x = ms_load64(r->p);
-	ends = ~x & UINT64CONST(0x8080808080808080);
-	if (unlikely(ends == 0))
-		return ms_get_varint_slowly(r);
-
-	/* the lowest end and all below it */
-	x &= ends ^ (ends - 1);
-	bits = __builtin_ctzll(ends) - 7;
-	if (unlikely(x >> bits == 0))
-	{
-		ms_reader_fail(r);
-		return 0;
-	}
-	r->p += bits / 8 + 1;
-	/* sevens of bits next to each other, then pairs of them, then fours */
-	x = (x & UINT64CONST(0x007f007f007f007f)) | (x & UINT64CONST(0x7f007f007f007f00)) >> 1;
-	x = (x & UINT64CONST(0x00003fff00003fff)) | (x & UINT64CONST(0x3fff00003fff0000)) >> 2;
-	return (x & UINT64CONST(0x000000000fffffff)) | (x & UINT64CONST(0x0fffffff00000000)) >> 4;
 }
 
 static inline uint64
