@@ -138,6 +138,17 @@ EXPLAIN (COSTS OFF) SELECT region, count(*) FILTER (WHERE usage > 50), sum(temp)
 SELECT same_as_above($$SELECT region, count(*) FILTER (WHERE usage > 50), sum(temp) FILTER (WHERE host <> 'web3' AND ts >= '2024-03-01 04:00'),
 	bool_and(usage >= 0), bool_or(temp > 8), every(rack IS NULL) FROM agg_cpu GROUP BY region$$);
 
+-- Conditions on the time alone are asked once of each time, not of every host's row; hardly more often, that is.
+CREATE SEQUENCE agg_asked;
+CREATE FUNCTION asked(ts timestamptz) RETURNS boolean STABLE LANGUAGE plpgsql AS 'BEGIN RETURN nextval(''agg_asked'') > 0 AND extract(minute FROM ts) < 20; END';
+SELECT count(*), max(usage) FROM agg_cpu WHERE asked(ts) AND asked(ts + '1 s');
+SELECT last_value < 10000 AS few FROM agg_asked;
+SELECT same_as_above($$SELECT host, count(*), max(usage) FROM agg_cpu WHERE extract(hour FROM ts) BETWEEN 2 AND 3 AND (ts + '7 s')::time < '03:30' AND usage > 5 GROUP BY host$$);
+SELECT same_as_above($$SELECT host, count(*) FILTER (WHERE extract(hour FROM ts) = 2), sum(temp) FILTER (WHERE ts::text LIKE '%:5_+00' OR usage > 70) FROM agg_cpu GROUP BY host$$);
+SELECT i, (SELECT count(*) FROM agg_cpu WHERE extract(hour FROM ts) = i AND extract(epoch FROM ts)::bigint % 60 = 0) FROM generate_series(6, 8) i;
+DROP FUNCTION asked;
+DROP SEQUENCE agg_asked;
+
 --
 -- Counters, and the first and last value.
 --

@@ -9,6 +9,7 @@
  * aggnode.c	runs a plan: which series when, groups as rows
  * aggscan.c	goes through the blocks of a series
  * aggpred.c	selects rows of a block
+ * timememo.c	remembers which times were selected
  * calc.c		compiles expressions of values
  * calceval.c	evaluates them
  * aggbucket.c	cuts time into buckets
@@ -104,6 +105,7 @@ typedef enum MsPredKind
 	MS_PRED_TIME,				/* a bound of the time */
 	MS_PRED_LABEL,				/* on labels alone; cannot fail */
 	MS_PRED_CALC,				/* an expression for calc.c */
+	MS_PRED_WHEN,				/* anything else about the time */
 	MS_PRED_ROW					/* anything else about the row */
 } MsPredKind;
 
@@ -126,6 +128,7 @@ extern bool ms_agg_match(const MsAggRel *rel, const Aggref *aggref, MsAggMatch *
 extern MsPredKind ms_agg_match_pred(const MsAggRel *rel, Expr *clause, MsPredMatch *out);
 extern bool ms_agg_match_block(const MsAggRel *rel, Expr *clause);
 extern bool ms_agg_is_safe(Node *node);
+extern bool ms_agg_is_of_time(const MsAggRel *rel, Node *node);
 extern bool ms_agg_is_of_labels(const MsAggRel *rel, Node *node);
 
 /* aggtime.c */
@@ -187,15 +190,19 @@ typedef enum MsSelection
 	MS_SELECT_ALL
 } MsSelection;
 
+typedef struct MsTimeMemo MsTimeMemo;
+
 typedef struct MsPred
 {
 	MsPredKind	kind;
 	MsCalc	   *calc;			/* CALC */
+	MsTimeMemo *memo;			/* WHEN, and CALC if of the time alone */
+	List	   *together;		/* WHEN: the conditions */
 	MsScanColumn *column;		/* COMPARE, NULLTEST */
 	int			op;
 	bool		is_null;
 	ExprState  *expr;			/* operand of COMPARE; the condition of ROW,
-								 * LABEL */
+								 * LABEL, WHEN */
 	List	   *bounds;			/* TIME */
 
 	/* of this scan */
@@ -225,6 +232,14 @@ extern void ms_preds_series(MsScanState *scan, MsPredSet *set);
 extern MsSelection ms_preds_decide(MsScanState *scan, MsPredSet *set, MsBatch *batch);
 extern void ms_preds_mask(MsScanState *scan, MsPredSet *set, MsBatch *batch, int from, int to,
 						  const bool *among);
+
+/* timememo.c */
+extern MsTimeMemo *ms_timememo_create(void);
+extern void ms_timememo_reset(MsTimeMemo *memo);
+extern bool ms_timememo_look_up(MsTimeMemo *memo, const int64 *times, int n, bool *mask,
+								bool *asked);
+extern void ms_timememo_keep(MsTimeMemo *memo, const int64 *times, int n, const bool *asked,
+							 const bool *answers);
 
 /* ---- buckets: aggbucket.c ---- */
 

@@ -101,6 +101,14 @@ ms_agg_is_of_labels(const MsAggRel *rel, Node *node)
 	return uses_only(rel, node, rel->label_atts);
 }
 
+/* The same of the time. */
+bool
+ms_agg_is_of_time(const MsAggRel *rel, Node *node)
+{
+	return uses_only(rel, node,
+					 bms_make_singleton(rel->time_att - FirstLowInvalidHeapAttributeNumber));
+}
+
 /* Can evaluating it have no other effect than its result, not even an error? */
 bool
 ms_agg_is_safe(Node *node)
@@ -117,12 +125,9 @@ ms_agg_is_safe(Node *node)
 MsKeyKind
 ms_agg_match_key(const MsAggRel *rel, Expr *expr, List **buckets)
 {
-	Bitmapset  *time = NULL;
-
 	if (uses_only(rel, (Node *) expr, rel->label_atts))
 		return MS_KEY_LABEL;
-	time = bms_add_member(time, rel->time_att - FirstLowInvalidHeapAttributeNumber);
-	if (!uses_only(rel, (Node *) expr, time))
+	if (!ms_agg_is_of_time(rel, (Node *) expr))
 		return MS_KEY_NONE;
 	return ms_agg_match_buckets(rel, expr, buckets) ? MS_KEY_TIME : MS_KEY_NONE;
 }
@@ -211,8 +216,10 @@ ms_agg_match_pred(const MsAggRel *rel, Expr *clause, MsPredMatch *out)
 		out->kind = MS_PRED_TIME;
 	else if (uses_only(rel, node, rel->label_atts) && ms_agg_is_safe(node))
 		out->kind = MS_PRED_LABEL;
+	else if (ms_calc_takes(rel, clause))
+		out->kind = MS_PRED_CALC;
 	else
-		out->kind = ms_calc_takes(rel, clause) ? MS_PRED_CALC : MS_PRED_ROW;
+		out->kind = ms_agg_is_of_time(rel, node) ? MS_PRED_WHEN : MS_PRED_ROW;
 	return out->kind;
 }
 

@@ -370,6 +370,7 @@ reading_cost(Grouping *g, const Path *scan, double divisor)
 				slow = lappend(slow, rinfo);
 				break;
 			case MS_PRED_CALC:
+			case MS_PRED_WHEN:
 				calcs = lappend(calcs, rinfo->clause);
 				break;
 			default:

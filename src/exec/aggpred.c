@@ -9,7 +9,8 @@
  * value with a constant are made for a block at a time, and often need not be
  * made at all, because the block's smallest and largest value decide for all its
  * rows.  Conditions of any other form are evaluated by calc.c or, row by row, by PostgreSQL's
- * executor, for those rows that the others have left.
+ * executor, for those rows that the others have left; those on the time alone, once
+ * for each time (timememo.c).
  *
  * Comparisons are PostgreSQL's: NaN equals NaN and is above everything else.
  * Comparing cannot fail and tells nobody what it saw, so that comparisons may
@@ -81,12 +82,25 @@ ms_preds_init(MsScanState *scan, const MsAggRel *rel, MsPredSet *set, List *clau
 				pred->calc = ms_calc_init(scan, rel, lfirst(lc));
 				set->needs_labels |= ms_calc_uses_labels(pred->calc);
 				break;
+			case MS_PRED_WHEN:
+				/* those that follow one another are one */
+				if (set->n > 1 && pred[-1].kind == MS_PRED_WHEN)
+				{
+					set->n--;
+					pred--;
+				}
+				pred->together = lappend(pred->together, lfirst(lc));
+				pred->expr = ExecInitQual(pred->together, ps);
+				break;
 			default:
 				pred->kind = MS_PRED_ROW;
 				pred->expr = ExecInitQual(list_make1(lfirst(lc)), ps);
 				set->needs_labels = true;
 				break;
 		}
+		if (pred->memo == NULL && (pred->kind == MS_PRED_CALC || pred->kind == MS_PRED_WHEN) &&
+			ms_agg_is_of_time(rel, lfirst(lc)))
+			pred->memo = ms_timememo_create();
 	}
 }
 
@@ -110,6 +124,8 @@ ms_preds_start(MsScanState *scan, MsPredSet *set)
 		}
 		else if (pred->kind == MS_PRED_TIME)
 			pred->never = !ms_timerange_eval(pred->bounds, econtext, &pred->lo, &pred->hi);
+		if (pred->memo != NULL)
+			ms_timememo_reset(pred->memo);
 	}
 }
 
@@ -306,20 +322,45 @@ mask_values(MsScanState *scan, const MsPred *pred, MsBatch *batch, int from, int
 		MASK_LOOP(!column->nulls[from + row]);
 }
 
+/* Clears the mask in from..to where a condition does not hold, which is asked row by row. */
 static void
-mask_rows(MsScanState *scan, const MsPred *pred, MsBatch *batch, int from, int n, bool *mask)
+mask_rows(MsScanState *scan, const MsPred *pred, MsBatch *batch, int from, int to, bool *mask)
 {
 	ExprContext *econtext = scan->css.ss.ps.ps_ExprContext;
 
-	for (int i = 0; i < n; i++)
+	econtext->ecxt_scantuple = scan->row_slot;
+	for (int i = from; i < to; i++)
 	{
 		if (!mask[i])
 			continue;
-		ms_batch_fill_row(scan, batch, from + i);
-		econtext->ecxt_scantuple = scan->row_slot;
+		if (pred->kind == MS_PRED_WHEN)
+			ms_scan_fill_time(scan, batch->times[i]);
+		else
+			ms_batch_fill_row(scan, batch, i);
 		mask[i] = ExecQual(pred->expr, econtext);
 		ResetExprContext(econtext);
 	}
+}
+
+/* The same of a condition of the time alone, which is asked of times that are new. */
+static void
+mask_times(MsScanState *scan, const MsPred *pred, MsBatch *batch, int from, int to, bool *mask)
+{
+	const int64 *times = ms_batch_times(scan, batch) + from;
+	int			n = to - from;
+	bool		asked[MS_BLOCK_ROWS];
+	bool		answers[MS_BLOCK_ROWS];
+
+	if (!ms_timememo_look_up(pred->memo, times, n, mask + from, asked))
+		return;
+	memcpy(answers + from, asked, n);
+	if (pred->kind == MS_PRED_CALC)
+		ms_calc_select(pred->calc, scan, batch, from, to, answers);
+	else
+		mask_rows(scan, pred, batch, from, to, answers);
+	ms_timememo_keep(pred->memo, times, n, asked, answers + from);
+	for (int i = 0; i < n; i++)
+		mask[from + i] &= !asked[i] || answers[from + i];
 }
 
 /*
@@ -354,9 +395,13 @@ ms_preds_mask(MsScanState *scan, MsPredSet *set, MsBatch *batch, int from, int t
 	}
 	for (int i = 0; i < set->n; i++)
 	{
-		if (set->preds[i].kind == MS_PRED_ROW)
-			mask_rows(scan, &set->preds[i], batch, from, n, mask);
-		else if (set->preds[i].kind == MS_PRED_CALC)
-			ms_calc_select(set->preds[i].calc, scan, batch, from, to, set->mask);
+		const MsPred *pred = &set->preds[i];
+
+		if (pred->memo != NULL)
+			mask_times(scan, pred, batch, from, to, set->mask);
+		else if (pred->kind == MS_PRED_CALC)
+			ms_calc_select(pred->calc, scan, batch, from, to, set->mask);
+		else if (pred->kind == MS_PRED_ROW)
+			mask_rows(scan, pred, batch, from, to, set->mask);
 	}
 }

@@ -135,7 +135,9 @@ sub time_condition
 {
 	my ($t) = @_;
 	my $op = any('<', '<=', '>', '>=', '=');
-	return "ts $op " . time_literal($t);
+	return "ts $op " . time_literal($t) if chance(0.7);
+	return any("extract(minute FROM ts) $op 30", "ts::time $op '11:30'", "extract(hour FROM ts) IN (1, 7, 22)",
+		"(ts, v1) $op (" . time_literal($t) . ", 42)", "(ts $op " . time_literal($t) . " OR v1 > 50 AND ts > " . time_literal($t) . ")");
 }
 
 sub value_condition
