@@ -46,7 +46,8 @@ log_min_messages = warning
 sub any { return $_[ int(rand(@_)) ]; }
 sub end_prepared
 {
-	sql(any('COMMIT', 'ROLLBACK') . " PREPARED '$_'") for split(/\n/, sql('SELECT gid FROM pg_prepared_xacts'));
+	my $condition = shift // 'true';
+	sql(any('COMMIT', 'ROLLBACK') . " PREPARED '$_'") for split(/\n/, sql("SELECT gid FROM pg_prepared_xacts WHERE $condition"));
 }
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
@@ -241,6 +242,7 @@ sub compare
 {
 	my $when = shift;
 	remove_stray_state_files();
+	end_prepared("gid LIKE 'ddl%'");	# nobody could look at what they drop
 	my $wrong = differences($node);
 
 	is($wrong, '', "nothing is lost, and nothing appears, after $when");
