@@ -547,7 +547,7 @@ add_parallel_path(Grouping *g, RelOptInfo *grouped_rel, GroupPathExtraData *extr
 	CustomPath *cpath;
 	Path	   *scan;
 	Path	   *gather;
-	double		workers;
+	int			workers;
 	double		divisor;
 	double		rows;
 
@@ -557,14 +557,12 @@ add_parallel_path(Grouping *g, RelOptInfo *grouped_rel, GroupPathExtraData *extr
 		!take_output(&partial, partial_rel->reltarget, NULL))
 		return;
 	scan = linitial(g->rel->partial_pathlist);
-	workers = scan->parallel_workers;
-	if (workers < 1)
+	if (scan->parallel_workers < 1)
 		return;
-	divisor = workers;
-	if (parallel_leader_participation && workers < 4)
-		divisor += 1.0 - 0.3 * workers;
+	workers = ms_worthwhile_workers(scan->parallel_workers, reading_cost(&partial, scan, 1));
+	divisor = ms_parallel_divisor(workers);
 
-	cpath = make_agg_path(partial_rel, partial_rel->reltarget, &partial, 0, 0, (int) workers);
+	cpath = make_agg_path(partial_rel, partial_rel->reltarget, &partial, 0, 0, workers);
 	/* a group may come from every process, unless it has a single series */
 	rows = clamp_row_est(Min(g->groups, g->rel->rows / divisor));
 	set_cost(cpath, &partial, reading_cost(&partial, scan, divisor), rows, NIL);

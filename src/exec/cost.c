@@ -40,14 +40,30 @@
 #define ROW_COST		(0.5 * cpu_tuple_cost)	/* hand out a row */
 
 /* How PostgreSQL expects the leader to share in the work. */
-static double
-parallel_divisor(const Path *path)
+double
+ms_parallel_divisor(int workers)
 {
-	double		divisor = path->parallel_workers;
+	double		divisor = workers;
 
-	if (parallel_leader_participation && path->parallel_workers < 4)
-		divisor += 1.0 - 0.3 * path->parallel_workers;
+	if (parallel_leader_participation && workers < 4)
+		divisor += 1.0 - 0.3 * workers;
 	return divisor;
+}
+
+/*
+ * How many of so many workers to start for what takes one process this cost.
+ * Each takes its time to start, say parallel_setup_cost: n processes then take
+ * cost / n and n times that, which is least for n = sqrt(cost /
+ * parallel_setup_cost).  At least one.
+ */
+int
+ms_worthwhile_workers(int most, Cost cost)
+{
+	double		workers = most;
+
+	if (parallel_setup_cost > 0)
+		workers = sqrt(cost / parallel_setup_cost) - (parallel_leader_participation ? 1 : 0);
+	return (int) Max(1, Min(rint(workers), most));
 }
 
 /* Number of value columns wanted, at most that of the row. */
@@ -171,7 +187,7 @@ ms_scan_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *pa
 	path->rows = param_info ? param_info->ppi_rows : rel->rows;
 	if (path->parallel_workers > 0)
 	{
-		double		divisor = parallel_divisor(path);
+		double		divisor = ms_parallel_divisor(path->parallel_workers);
 
 		path->rows = clamp_row_est(path->rows / divisor);
 		run /= divisor;

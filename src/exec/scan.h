@@ -150,6 +150,8 @@ extern List *ms_timerange_init(List *clauses, Index relid, AttrNumber time_att, 
 extern bool ms_timerange_eval(List *bounds, ExprContext *econtext, int64 *lo, int64 *hi);
 
 /* cost.c */
+extern double ms_parallel_divisor(int workers);
+extern int	ms_worthwhile_workers(int most, Cost cost);
 extern double ms_scan_pages(RelOptInfo *rel, const MsPlanRel *prel);
 extern void ms_sorted_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *path);
 extern void ms_walk_cost(const MsPlanRel *prel, Path *path);
