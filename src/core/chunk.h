@@ -4,12 +4,12 @@
  *	  The samples of one series in one window, as bytes.
  *
  * A chunk is a flat, immutable run of bytes, the same in memory and in a
- * file: a short header, then blocks of at most MS_BLOCK_ROWS rows.  Each
- * block names its rows and its time range in its first bytes, so a reader
- * steps over blocks it does not need without decoding them, and it stores
- * its columns one after the other, so a reader touches only the columns it
- * needs.  Growing a chunk means writing a new one: complete blocks are
- * copied as they are.
+ * file.  Its rows are in blocks of at most MS_BLOCK_ROWS; the headers of all
+ * blocks come first and name their rows and time ranges, so a reader steps
+ * over blocks it does not need without decoding them.  Then the values
+ * follow, column by column, so a reader touches only the columns it needs.
+ * Growing a chunk means writing a new one: complete blocks are copied as they
+ * are.
  *
  * An open chunk may end in small blocks, the last of which may hold its few
  * rows raw; sealing packs all rows into full blocks.  Nothing else differs,
@@ -91,7 +91,11 @@ typedef struct MsChunk
 	Size		len;			/* size of the chunk in bytes */
 
 	const uint8 *bytes;			/* borrowed */
-	const uint8 *blocks;		/* first block's bytes, within "bytes" */
+	const uint8 *begins;		/* directory: where each column's streams
+								 * begin */
+	const uint8 *blocks;		/* first block's header */
+	const uint8 *streams;		/* end of the blocks' headers and times */
+	int			width;			/* bytes of a directory's entry */
 } MsChunk;
 
 /* What the bytes of a chunk are for; together they are the chunk's length. */
@@ -121,9 +125,11 @@ typedef struct MsBlockInfo
 	int64		first;			/* its first time */
 	int64		last;			/* its last time */
 	int64		step;			/* of the time grid, in units; 0 if one row */
-	const uint8 *dir;			/* its directory of stream lengths */
-	const uint8 *streams;		/* its streams */
-	const uint8 *end;			/* one past its last byte */
+	const uint8 *begins;		/* directory: where its streams begin */
+	const uint8 *ends;			/* and where they end, unless it is the last */
+	const uint8 *times;			/* its times, if irregular */
+	Size		times_len;
+	const uint8 *next;			/* end of its header and times */
 } MsBlockInfo;
 
 /*
@@ -198,7 +204,7 @@ extern bool ms_chunk_validate(const uint8 *bytes, Size len,
 
 /* ---- copying: chunk_copy.c ---- */
 
-extern void ms_chunk_copy(uint8 *dst, const uint8 *bytes, Size len, int nrows,
+extern void ms_chunk_copy(uint8 *dst, const uint8 *bytes, Size len,
 						  const bool *need, int nneed, int64 lo, int64 hi);
 
 #endif							/* MS_CHUNK_H */

@@ -4,12 +4,12 @@
  *	  Copying of a chunk only what a reader is going to look at.
  *
  * Who reads one column of ten, or the last hour of four, needs a small part of
- * a chunk's bytes.  They are copied to where they are in the chunk, so that what is left out
- * leaves holes: the copy is read as any chunk is, as long as nobody
- * decodes what was not asked for.
+ * a chunk's bytes.  They are copied to where they are in the chunk, so that
+ * what is left out leaves holes: the copy is read as any chunk is, as long as
+ * nobody decodes what was not asked for.
  *
- * The chunk must be well-formed; if it is seen not to be, all of it is copied, for its reader
- * to find out.
+ * The chunk must be well-formed; if it is seen not to be, all of it is copied,
+ * for its reader to find out.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,77 +18,74 @@
 #include "core/chunk_layout.h"
 
 /*
- * With smaller blocks the chunk is copied whole: to go from header to header in
- * cold memory waits longer than reading all of it in order takes.
+ * The first and the last stored block that have times in [lo, hi); false if
+ * there is none, or a block is malformed.
  */
-#define MIN_BLOCK	3072
-
-/* Copies [from, to) of the chunk to the same place in dst. */
-static inline void
-copy_part(const MsChunk *c, uint8 *dst, const uint8 *from, const uint8 *to)
-{
-	memcpy(dst + (from - c->bytes), from, to - from);
-}
-
-/* Copies the times and the needed columns of a block; false if its directory is malformed. */
 static bool
-copy_streams(const MsChunk *c, const MsBlockInfo *b, const bool *need, int nneed, uint8 *dst)
+find_blocks(const MsChunk *c, int64 lo, int64 hi, MsBlockInfo *first, MsBlockInfo *last)
 {
-	int			width = block_width(b->head);
-	int			streams = block_streams(b->head, c->ncols);
-	int			times = streams - c->ncols;
-	const uint8 *p = b->streams;
-	const uint8 *from = p;		/* not yet copied, up to p */
+	MsBlockInfo b;
+	bool		found = false;
 
-	for (int i = 0; i < streams; i++)
+	for (bool more = ms_chunk_first_stored(c, &b); more && b.first < hi;
+		 more = ms_chunk_next_stored(c, &b))
 	{
-		Size		avail = (Size) (b->end - p);
-		Size		len = i < streams - 1 ?
-		(Size) ms_load_bytes(b->dir + (Size) i * width, width) : avail;
-		bool		wanted = i < times || (i - times < nneed && need[i - times]);
-
-		if (len > avail)
-			return false;
-		if (!wanted)
-		{
-			copy_part(c, dst, from, p);
-			from = p + len;
-		}
-		p += len;
+		if (b.last < lo)
+			continue;
+		if (!found)
+			*first = b;
+		*last = b;
+		found = true;
 	}
-	copy_part(c, dst, from, p);
-	return true;
+	return found;
 }
 
 /*
- * Copy of a chunk of nrows rows what is needed to read the columns of `need`
- * (others than the first nneed are not) in blocks that have times in [lo, hi),
- * and all block headers.  dst has room for len bytes.
+ * Copy of a chunk what is needed to read the columns of `need` (others than
+ * the first nneed are not) in blocks that have times in [lo, hi), and all
+ * block headers and times.  dst has room for len bytes.
  */
 void
-ms_chunk_copy(uint8 *dst, const uint8 *bytes, Size len, int nrows,
+ms_chunk_copy(uint8 *dst, const uint8 *bytes, Size len,
 			  const bool *need, int nneed, int64 lo, int64 hi)
 {
 	MsChunk		c;
-	MsBlockInfo b;
-	const uint8 *copied = bytes;
+	MsBlockInfo first;
+	MsBlockInfo last;
+	bool		whole;
+	Size		from = 0;		/* wanted and not yet copied: [from, to) */
+	Size		to;
 
-	if (len / MIN_BLOCK * MS_BLOCK_ROWS < (Size) nrows || !ms_chunk_open_header(&c, bytes, len) ||
-		!ms_chunk_first_stored(&c, &b))
+	if (!ms_chunk_open_header(&c, bytes, len))
 	{
 		memcpy(dst, bytes, len);
 		return;
 	}
-	for (;;)
+	whole = lo <= c.tmin && hi == PG_INT64_MAX;
+	if (!whole && !find_blocks(&c, lo, hi, &first, &last))
+		nneed = 0;
+	to = (Size) (c.streams - bytes);
+	for (int col = 0; col < Min(nneed, c.ncols); col++)
 	{
-		copy_part(&c, dst, copied, b.streams);
-		copied = b.end;
-		if (b.last >= lo && b.first < hi && !copy_streams(&c, &b, need, nneed, dst))
+		Size		begin;
+		Size		end;
+
+		if (!need[col])
+			continue;
+		begin = chunk_position(&c, whole ? c.begins : first.begins, col);
+		end = chunk_stream_end(&c, whole ? NULL : &last, col);
+		if (begin < to || end < begin || end > len)
+		{
+			from = 0;
+			to = len;
 			break;
-		if (b.head & BLOCK_LAST)
-			return;
-		if (!ms_chunk_next_stored(&c, &b))
-			break;
+		}
+		if (begin > to)
+		{
+			memcpy(dst + from, bytes + from, to - from);
+			from = begin;
+		}
+		to = end;
 	}
-	memcpy(dst, bytes, len);
+	memcpy(dst + from, bytes + from, to - from);
 }

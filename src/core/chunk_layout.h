@@ -11,23 +11,30 @@
  *				bit 7 first time negative
  *	varint		columns, unless bit 3
  *	bytes		magnitude of the first time, in its unit
- *	blocks		until the chunk's end, at least one
+ *	directory	where the streams of each column begin
+ *	blocks		headers and times, at least one
+ *	streams		of each column, one column after the other, in the order of
+ *				blocks (valueform.h)
  *
  * Block:
  *
  *	byte		bit 0 last, bit 1 run, bit 2 irregular, bit 3 full, bits 4-5
- *				width of the directory (0: none, 1, 2, 4 bytes), bits 6-7
- *				unit of its times
- *	varint		bytes of the block after this field, unless it is the last
+ *				zero, bits 6-7 unit of its times
  *	rows		unless full (256): of a run a varint, else a byte; less one
  *	varint		gap to the time before, unless the first block: 0, one step;
  *				else twice the gap in units, or twice the gap in microseconds
  *				plus one
  *	varint		step, unless one row
  *	zigzag		how far the last time is off the grid, if irregular
- *	directory	length of each stream but the last one
- *	streams		of times (timecodec.c), if irregular; of each column
- *				(valueform.h)
+ *	varint		bytes of its times, if irregular
+ *	directory	where its stream of each column ends, unless it is the last
+ *				block: its streams end where the next column's begin
+ *	times		if irregular (timecodec.c)
+ *
+ * An entry of a directory is a position in the chunk, in as many bytes as the
+ * chunk's length takes.  So a stream is found in constant time from the
+ * directory before it and its own, and who reads one column of ten touches
+ * the headers, which lie together, and one piece of bytes.
  *
  * In a run times are regular and all columns constant or null throughout.
  * It may have any number of rows: readers see it in slices.
@@ -51,7 +58,7 @@
 #define BLOCK_RUN			0x02
 #define BLOCK_IRREGULAR		0x04
 #define BLOCK_FULL			0x08
-#define BLOCK_WIDTH_SHIFT	4
+#define BLOCK_UNUSED		0x30
 #define BLOCK_UNIT_SHIFT	6
 
 /* What is in files cannot change. */
@@ -62,7 +69,7 @@ StaticAssertDecl(sizeof(double) == 8 && sizeof(float) == 4,
 				 "values are IEEE doubles and floats");
 
 /* bytes that no block's header, without its directory, exceeds */
-#define BLOCK_HEADER_MAX	(2 + 5 * MS_VARINT_MAX)
+#define BLOCK_HEADER_MAX	(1 + 5 * MS_VARINT_MAX)
 #define CHUNK_HEADER_MAX	(1 + MS_VARINT_MAX + 8)
 
 struct MsCodecWork
@@ -84,26 +91,30 @@ block_unit(uint8 head)
 	return head >> BLOCK_UNIT_SHIFT;
 }
 
-/* Width of a block's directory entries, in bytes. */
+/* Width of the directories' entries in a chunk of that length, in bytes. */
 static inline int
-block_width(uint8 head)
+chunk_width(Size len)
 {
-	static const uint8 width[4] = {0, 1, 2, 4};
-
-	return width[(head >> BLOCK_WIDTH_SHIFT) & 3];
+	return len < (1 << 8) ? 1 : len < (1 << 16) ? 2 : len < (1 << 24) ? 3 : 4;
 }
 
-/* Streams of a block, and entries of its directory. */
-static inline int
-block_streams(uint8 head, int ncols)
+/* An entry of a directory. */
+static inline Size
+chunk_position(const MsChunk *c, const uint8 *dir, int col)
 {
-	return ncols + ((head & BLOCK_IRREGULAR) ? 1 : 0);
+	const uint8 *p = dir + (Size) col * c->width;
+
+	/* what is common is loaded at once */
+	return c->width == 2 ? (Size) (p[0] | p[1] << 8) : (Size) ms_load_bytes(p, c->width);
 }
 
-static inline int
-block_entries(uint8 head, int ncols)
+/* Where a column's stream ends in a block, or, without one, in the chunk. */
+static inline Size
+chunk_stream_end(const MsChunk *c, const MsBlockInfo *b, int col)
 {
-	return Max(block_streams(head, ncols) - 1, 0);
+	if (b != NULL && !(b->head & BLOCK_LAST))
+		return chunk_position(c, b->ends, col);
+	return col < c->ncols - 1 ? chunk_position(c, c->begins, col + 1) : c->len;
 }
 
 /* A full block, which only ever is copied. */
@@ -116,6 +127,6 @@ block_is_complete(const MsBlockInfo *b)
 extern bool ms_chunk_first_stored(const MsChunk *c, MsBlockInfo *b);
 extern bool ms_chunk_next_stored(const MsChunk *c, MsBlockInfo *b);
 extern const uint8 *ms_chunk_stream(const MsChunk *c, const MsBlockInfo *b,
-									int stream, Size *len);
+									int col, Size *len);
 
 #endif							/* MS_CHUNK_LAYOUT_H */

@@ -89,60 +89,44 @@ show_slice(MsBlockInfo *b)
 }
 
 /*
- * Read the header of the block at p.  "before" is the last time of the block
- * before, or, if "first", this block's first one.  Sets b's second group of
- * fields.
+ * Read the numbers that say which rows and times the block has, all but its
+ * flags.  "before" is the last time of the block before, or, if "first", this
+ * block's first one.  Sets b->stored_nrows, step, first, last.
  */
 static bool
-parse_block(const uint8 *p, const uint8 *end, int ncols, bool first,
-			int64 before, MsBlockInfo *b)
+parse_rows(MsReader *r, bool first, int64 before, MsBlockInfo *b)
 {
-	MsReader	r;
 	uint64		rows = MS_BLOCK_ROWS - 1;
 	uint64		gap = 0;
 	uint64		step = 0;
 	uint64		off = 0;
-	int64		unit;
-
-	ms_reader_init(&r, p, end);
-	b->head = ms_get_byte(&r);
-	unit = ms_time_unit[block_unit(b->head)];
-	if (!(b->head & BLOCK_LAST))
-	{
-		uint64		len = ms_get_varint(&r);
-
-		/* something must follow */
-		if (len >= ms_reader_left(&r))
-			return false;
-		r.end = r.p + len;
-	}
-	b->end = r.end;
+	int64		unit = ms_time_unit[block_unit(b->head)];
 
 	if (b->head & BLOCK_RUN)
 	{
 		if (b->head & (BLOCK_FULL | BLOCK_IRREGULAR))
 			return false;
-		rows = ms_get_varint(&r);
+		rows = ms_get_varint(r);
 	}
 	else if (!(b->head & BLOCK_FULL))
-		rows = ms_get_byte(&r);
+		rows = ms_get_byte(r);
 	if (rows >= MS_CHUNK_MAX_ROWS)
 		return false;
 	b->stored_nrows = (int) rows + 1;
 
 	if (!first)
-		gap = ms_get_varint(&r);
+		gap = ms_get_varint(r);
 	if (b->stored_nrows > 1)
 	{
-		step = ms_get_varint(&r);
+		step = ms_get_varint(r);
 		if (step > PG_INT64_MAX ||
 			(step == 0 && !(b->head & BLOCK_IRREGULAR)))
 			return false;
 	}
 	b->step = (int64) step;
 	if (b->head & BLOCK_IRREGULAR)
-		off = ms_get_zigzag(&r);
-	if (r.bad || (b->stored_nrows == 1 && (b->head & BLOCK_IRREGULAR)))
+		off = ms_get_zigzag(r);
+	if (r->bad || (b->stored_nrows == 1 && (b->head & BLOCK_IRREGULAR)))
 		return false;
 
 	b->first = before;
@@ -157,17 +141,31 @@ parse_block(const uint8 *p, const uint8 *end, int ncols, bool first,
 		if (!ok || b->first <= before)
 			return false;
 	}
-	if (!find_last(b, off, &b->last))
-		return false;
+	return find_last(b, off, &b->last);
+}
 
-	b->dir = r.p;
-	if (ms_get_bytes(&r, (Size) block_width(b->head) *
-					 block_entries(b->head, ncols)) == NULL)
+/*
+ * Read the header of the block at p, whose streams begin where the directory
+ * "begins" says; "first" and "before" as for parse_rows().  Sets b's second
+ * group of fields.
+ */
+static bool
+parse_block(const MsChunk *c, const uint8 *p, const uint8 *begins, bool first,
+			int64 before, MsBlockInfo *b)
+{
+	MsReader	r;
+	Size		dir_len = (Size) c->width * c->ncols;
+
+	ms_reader_init(&r, p, c->streams);
+	b->head = ms_get_byte(&r);
+	if ((b->head & BLOCK_UNUSED) || !parse_rows(&r, first, before, b))
 		return false;
-	if (block_width(b->head) == 0 && block_entries(b->head, ncols) > 0)
-		return false;
-	b->streams = r.p;
-	return true;
+	b->times_len = (b->head & BLOCK_IRREGULAR) ? ms_get_varint(&r) : 0;
+	b->begins = begins;
+	b->ends = (b->head & BLOCK_LAST) ? NULL : ms_get_bytes(&r, dir_len);
+	b->times = ms_get_bytes(&r, b->times_len);
+	b->next = r.p;
+	return !r.bad;
 }
 
 /* The first stored block, whole, be it a run. */
@@ -175,7 +173,7 @@ bool
 ms_chunk_first_stored(const MsChunk *c, MsBlockInfo *b)
 {
 	memset(b, 0, sizeof(*b));
-	if (!parse_block(c->blocks, c->bytes + c->len, c->ncols, true, c->tmin, b))
+	if (!parse_block(c, c->blocks, c->begins, true, c->tmin, b))
 		return false;
 	b->nrows = b->stored_nrows;
 	b->tmin = b->first;
@@ -190,7 +188,7 @@ ms_chunk_next_stored(const MsChunk *c, MsBlockInfo *b)
 	int			row = b->row - b->slice + b->stored_nrows;
 
 	if ((b->head & BLOCK_LAST) ||
-		!parse_block(b->end, c->bytes + c->len, c->ncols, false, b->last, b))
+		!parse_block(c, b->next, b->ends, false, b->last, b))
 		return false;
 	b->index++;
 	b->row = row;
@@ -201,7 +199,7 @@ ms_chunk_next_stored(const MsChunk *c, MsBlockInfo *b)
 	return true;
 }
 
-/* Read the chunk's header; sets c->ncols, c->tmin, c->open, c->blocks. */
+/* Read the chunk's header; sets all but c->nrows, nblocks and tmax. */
 static bool
 parse_header(MsChunk *c)
 {
@@ -236,8 +234,11 @@ parse_header(MsChunk *c)
 	c->ncols = (int) ncols;
 	c->tmin = (int64) time;
 	c->open = (head & CHUNK_SEALED) == 0;
+	c->width = chunk_width(c->len);
+	c->begins = ms_get_bytes(&r, (Size) c->width * ncols);
 	c->blocks = r.p;
-	return true;
+	c->streams = c->bytes + (ncols > 0 && !r.bad ? chunk_position(c, c->begins, 0) : c->len);
+	return !r.bad && c->streams >= c->blocks && c->streams <= c->bytes + c->len;
 }
 
 /*
@@ -284,14 +285,14 @@ ms_chunk_open(MsChunk *c, const uint8 *bytes, Size len)
 			return false;
 	}
 	c->nrows = (int) nrows;
-	return b.end == bytes + len;
+	return b.next == c->streams;
 }
 
 /* Does the chunk end with this block? */
 bool
 ms_chunk_is_last(const MsChunk *c, const MsBlockInfo *b)
 {
-	return (b->head & BLOCK_LAST) && b->end == c->bytes + c->len &&
+	return (b->head & BLOCK_LAST) && b->next == c->streams &&
 		b->slice + b->nrows == b->stored_nrows;
 }
 
@@ -342,40 +343,20 @@ ms_chunk_block(const MsChunk *c, int i, MsBlockInfo *info)
 	return true;
 }
 
-/* Read one entry of a directory. */
-static inline Size
-entry(const uint8 *dir, int width, int i)
-{
-	return (Size) ms_load_bytes(dir + (Size) i * width, width);
-}
-
 /*
- * Find a stream of a block: the times, if irregular, are number 0, the
- * columns follow.  NULL if the directory says something impossible.
+ * Find the stream of a column in a block.  NULL if the directories say
+ * something impossible.
  */
 const uint8 *
-ms_chunk_stream(const MsChunk *c, const MsBlockInfo *b, int stream, Size *len)
+ms_chunk_stream(const MsChunk *c, const MsBlockInfo *b, int col, Size *len)
 {
-	int			width = block_width(b->head);
-	int			entries = block_entries(b->head, c->ncols);
-	Size		avail = (Size) (b->end - b->streams);
-	Size		start = 0;
+	Size		begin = chunk_position(c, b->begins, col);
+	Size		end = chunk_stream_end(c, b, col);
 
-	switch (width)
-	{
-		case 1:
-			for (int i = 0; i < stream; i++)
-				start += b->dir[i];
-			break;
-		default:
-			for (int i = 0; i < stream; i++)
-				start += entry(b->dir, width, i);
-			break;
-	}
-	if (start > avail)
+	if (begin > end || end > c->len)
 		return NULL;
-	*len = stream < entries ? entry(b->dir, width, stream) : avail - start;
-	return *len <= avail - start ? b->streams + start : NULL;
+	*len = end - begin;
+	return c->bytes + begin;
 }
 
 /*
@@ -388,20 +369,14 @@ ms_chunk_parts(const uint8 *bytes, Size len, MsChunkParts *parts)
 	MsChunk		c;
 	MsBlockInfo b;
 	uint64		times = 0;
-	uint64		values = 0;
+	uint64		values;
 	bool		more;
 
 	if (!ms_chunk_open(&c, bytes, len))
 		return false;
 	for (more = ms_chunk_first_stored(&c, &b); more; more = ms_chunk_next_stored(&c, &b))
-	{
-		Size		time_len = 0;
-
-		if ((b.head & BLOCK_IRREGULAR) && ms_chunk_stream(&c, &b, 0, &time_len) == NULL)
-			return false;
-		times += time_len;
-		values += (uint64) (b.end - b.streams) - time_len;
-	}
+		times += b.times_len;
+	values = (uint64) (bytes + len - c.streams);
 	parts->times += times;
 	parts->values += values;
 	parts->headers += len - times - values;
@@ -425,26 +400,10 @@ bool
 ms_chunk_block_times(const MsChunk *c, const MsBlockInfo *b, int64 *out)
 {
 	MsTimeGrid	grid;
-	const uint8 *p = NULL;
-	Size		len = 0;
 
 	get_grid(b, &grid);
-	if (!grid.regular)
-	{
-		p = ms_chunk_stream(c, b, 0, &len);
-		if (p == NULL)
-			return false;
-	}
-	return ms_time_decode(p, len, c->bytes + c->len, b->nrows, &grid,
+	return ms_time_decode(b->times, b->times_len, c->bytes + c->len, b->nrows, &grid,
 						  b->tmin, b->tmax, out);
-}
-
-/* Find the stream of a column. */
-static inline const uint8 *
-column_stream(const MsChunk *c, const MsBlockInfo *b, int col, Size *len)
-{
-	return ms_chunk_stream(c, b, col + ((b->head & BLOCK_IRREGULAR) ? 1 : 0),
-						   len);
 }
 
 /*
@@ -465,7 +424,7 @@ ms_chunk_block_summary(const MsChunk *c, const MsBlockInfo *b, int col,
 		memset(s, 0, sizeof(*s));
 		return true;
 	}
-	p = column_stream(c, b, col, &len);
+	p = ms_chunk_stream(c, b, col, &len);
 	return p != NULL && ms_value_summary(p, len, c->bytes + c->len, b->nrows,
 										 s, &scratch);
 }
@@ -483,7 +442,7 @@ ms_chunk_block_totals(const MsChunk *c, const MsBlockInfo *b, int col,
 
 	if (col >= c->ncols)
 		return false;
-	p = column_stream(c, b, col, &len);
+	p = ms_chunk_stream(c, b, col, &len);
 	return p != NULL && ms_value_totals(p, len, c->bytes + c->len, b->nrows,
 										s, &work->scratch);
 }
@@ -499,7 +458,7 @@ ms_chunk_block_run_totals(const MsChunk *c, const MsBlockInfo *b, int col,
 
 	if (col >= c->ncols)
 		return false;
-	p = column_stream(c, b, col, &len);
+	p = ms_chunk_stream(c, b, col, &len);
 	return p != NULL && ms_value_run_totals(p, len, c->bytes + c->len, b->nrows, bounds, nruns,
 											results, &work->scratch);
 }
@@ -525,7 +484,7 @@ ms_chunk_block_values(const MsChunk *c, const MsBlockInfo *b, int col,
 		*has_nulls = true;
 		return true;
 	}
-	p = column_stream(c, b, col, &len);
+	p = ms_chunk_stream(c, b, col, &len);
 	return p != NULL && ms_value_decode(p, len, c->bytes + c->len, b->nrows,
 										out, nulls, has_nulls, &work->scratch);
 }
@@ -549,53 +508,36 @@ ms_chunk_block_value(const MsChunk *c, const MsBlockInfo *b, int col, int row,
 		*isnull = true;
 		return true;
 	}
-	p = column_stream(c, b, col, &len);
+	p = ms_chunk_stream(c, b, col, &len);
 	return p != NULL && ms_value_decode_one(p, len, c->bytes + c->len, b->nrows,
 											row, out, isnull);
 }
 
 /*
  * Decode the needed columns of a block into the rows where it belongs.  Of
- * columns in which nulls were found already, found[] is set.  Goes through
- * the directory once, however many columns there are.
+ * columns in which nulls were found already, found[] is set.
  */
 static bool
 decode_block(const MsChunk *c, const MsBlockInfo *b, const bool *need,
 			 MsRows *out, bool *found, MsCodecWork *work)
 {
-	int			width = block_width(b->head);
-	int			streams = block_streams(b->head, c->ncols);
-	int			stream = streams - c->ncols;
-	const uint8 *p = b->streams;
-
 	if (!ms_chunk_block_times(c, b, out->times + b->row))
 		return false;
-	if (stream > 0 && stream < streams)
-		p += entry(b->dir, width, 0);
-
-	for (int col = 0; col < Min(c->ncols, out->ncols); col++, stream++)
+	for (int col = 0; col < Min(c->ncols, out->ncols); col++)
 	{
-		Size		avail = p <= b->end ? (Size) (b->end - p) : 0;
-		Size		len = stream < streams - 1 ? entry(b->dir, width, stream) : avail;
+		bool	   *nulls = out->nulls[col];
+		bool		has_nulls;
 
-		if (len > avail)
+		if (need != NULL && !need[col])
+			continue;
+		if (!ms_chunk_block_values(c, b, col, out->values[col] + b->row, nulls + b->row,
+								   &has_nulls, work))
 			return false;
-		if (need == NULL || need[col])
-		{
-			bool	   *nulls = out->nulls[col];
-			bool		has_nulls;
-
-			if (!ms_value_decode(p, len, c->bytes + c->len, b->nrows,
-								 out->values[col] + b->row, nulls + b->row,
-								 &has_nulls, &work->scratch))
-				return false;
-			if (has_nulls && !found[col])
-				memset(nulls, false, b->row);
-			else if (!has_nulls && found[col])
-				memset(nulls + b->row, false, b->nrows);
-			found[col] |= has_nulls;
-		}
-		p += len;
+		if (has_nulls && !found[col])
+			memset(nulls, false, b->row);
+		else if (!has_nulls && found[col])
+			memset(nulls + b->row, false, b->nrows);
+		found[col] |= has_nulls;
 	}
 	return true;
 }
@@ -658,27 +600,21 @@ ms_chunk_validate(const uint8 *bytes, Size len, MsCodecWork *work)
 		 more = ms_chunk_next_stored(&c, &b))
 	{
 		MsBlockInfo shown = b;
-		Size		total = 0;
 
 		show_slice(&shown);
 		if (!ms_chunk_block_times(&c, &shown, work->some_times))
 			return false;
-		if (b.head & BLOCK_IRREGULAR)
-			(void) ms_chunk_stream(&c, &b, 0, &total);
 		for (int col = 0; col < c.ncols; col++)
 		{
 			Size		stream_len;
-			const uint8 *p = column_stream(&c, &b, col, &stream_len);
+			const uint8 *p = ms_chunk_stream(&c, &b, col, &stream_len);
 
 			if (p == NULL || !ms_value_check(p, stream_len, bytes + len,
 											 shown.nrows, &work->scratch))
 				return false;
 			if ((b.head & BLOCK_RUN) && !ms_value_is_constant(p, stream_len))
 				return false;
-			total += stream_len;
 		}
-		if (total != (Size) (b.end - b.streams))
-			return false;
 	}
 	return true;
 }

@@ -36,9 +36,15 @@ ms_chunk_bound(int nrows, int ncols)
 	Size		blocks = (Size) nrows / MS_BLOCK_ROWS + 3;
 	Size		streams = (Size) ncols + 1;
 
-	/* some blocks have room before them for what is written later */
 	return CHUNK_HEADER_MAX + (Size) nrows * 8 * streams +
-		blocks * (BLOCK_HEADER_MAX + streams * (4 + MS_VALUE_BOUND(0)));
+		blocks * (MS_STAGED_SIZE(streams) + streams * MS_VALUE_BOUND(0));
+}
+
+/* What taking over blocks as they are needs beyond their chunk's bytes: columns it lacks may be filled in. */
+static Size
+adopted_room(int nblocks, int ncols)
+{
+	return (Size) nblocks * (MS_STAGED_SIZE(ncols) + 5 * (Size) ncols);
 }
 
 /*
@@ -131,24 +137,21 @@ ms_chunk_encode(const MsRows *rows, int first, int n, const uint8 *kinds,
 /*
  * A size that no result of ms_chunk_append() with so many rows and columns
  * exceeds; 0 if the chunk is malformed.
- *
- * If the number of columns does not change and the chunk is not sealed,
- * len + ms_chunk_bound(nrows + MS_BLOCK_ROWS + MS_TAIL_ROWS, ncols) is one
- * too.
  */
 Size
 ms_chunk_append_bound(const uint8 *chunk, Size len, int nrows, int ncols,
 					  int flags)
 {
 	MsChunk		c;
+	Size		adopted;
 
 	if (!ms_chunk_open(&c, chunk, len) ||
 		nrows > MS_CHUNK_MAX_ROWS - c.nrows)
 		return 0;
+	adopted = len + adopted_room(c.nblocks, Max(ncols, c.ncols));
 	if ((flags & MS_CHUNK_SEALED) || c.ncols != ncols)
-		return len + ms_chunk_bound(nrows + c.nrows, Max(ncols, c.ncols)) +
-			(Size) c.nblocks * 5 * (ncols + 1);
-	return len + ms_chunk_bound(nrows + MS_BLOCK_ROWS + MS_TAIL_ROWS, ncols);
+		return adopted + ms_chunk_bound(nrows + c.nrows, Max(ncols, c.ncols));
+	return adopted + ms_chunk_bound(nrows + MS_BLOCK_ROWS + MS_TAIL_ROWS, ncols);
 }
 
 /*
@@ -210,8 +213,7 @@ ms_chunk_concat_bound(const uint8 *a, Size alen, const uint8 *b, Size blen,
 		return 0;
 	return alen + blen +
 		ms_chunk_bound(ca.nrows + cb.nrows, Max(ca.ncols, cb.ncols)) +
-		(Size) (ca.nblocks + cb.nblocks) * 5 *
-		(Max(ca.ncols, cb.ncols) + 1);
+		adopted_room(ca.nblocks + cb.nblocks, Max(ca.ncols, cb.ncols));
 }
 
 /*

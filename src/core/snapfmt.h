@@ -17,7 +17,7 @@
 
 #include "core/bits.h"
 
-#define MS_SNAP_VERSION		1	/* raised whenever the meaning of any byte
+#define MS_SNAP_VERSION		2	/* raised whenever the meaning of any byte
 								 * changes, chunks included */
 
 /* What a file is for.  On disk. */

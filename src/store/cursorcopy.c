@@ -128,7 +128,8 @@ copy_window(MsCursor *cursor, const MsWindow *window)
 		fragment.chunk_at = reserve_bytes(cursor, stored->len);
 		fragment.chunk_len = stored->len;
 		ms_chunk_copy((uint8 *) cursor->bytes + fragment.chunk_at, ms_stored_chunk(stored), stored->len,
-					  stored->nrows, cursor->need, cursor->nvalues, cursor->lo, cursor->hi);
+					  cursor->need, cursor->nvalues, cursor->lo,
+					  window->end <= cursor->hi ? PG_INT64_MAX : cursor->hi);
 	}
 	fragment.first_piece = cursor->npieces;
 	for (MsRef ref = entry->pieces; ref != 0;)

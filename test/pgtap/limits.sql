@@ -82,7 +82,8 @@ CREATE FUNCTION slow(int) RETURNS boolean LANGUAGE plpgsql STABLE AS 'BEGIN PERF
 SET statement_timeout = '300ms' \; SELECT fill(1000, 1000);
 SELECT is(:'LAST_ERROR_SQLSTATE'::text, '57014', 'filling can be interrupted');
 \set LAST_ERROR_SQLSTATE none
-SET statement_timeout = '10ms' \; SELECT sum(v1 + v2 + v3 + v4 + v5 + v6 + v7 + v8) FROM noise;
+SELECT string_agg(format('sum((v1 + v2 + v3 + v4 + v5 + v6 + v7 + v8) * %s)', k), ', ') AS sums FROM generate_series(2, 60) k \gset
+SET statement_timeout = '10ms' \; SELECT :sums FROM noise;
 SELECT is(:'LAST_ERROR_SQLSTATE'::text, '57014', 'reading can');
 \set LAST_ERROR_SQLSTATE none
 SET statement_timeout = '10ms' \; SELECT memseries.dump_table('noise', :'file' || '2');
