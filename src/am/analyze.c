@@ -93,7 +93,7 @@ ms_relation_estimate_size(Relation rel, int32 *attr_widths, BlockNumber *pages,
 	(void) attr_widths;
 	get_stats(rel, &stats);
 	*tuples = (double) (stats.samples);
-	*pages = (BlockNumber) Min((stats.allocated_bytes + BLCKSZ - 1) / BLCKSZ, MaxBlockNumber);
+	*pages = (BlockNumber) Min((stats.chunk_bytes + stats.run_bytes + BLCKSZ - 1) / BLCKSZ, MaxBlockNumber);
 	if (*tuples > 0 && *pages == 0)
 		*pages = 1;
 	*allvisfrac = 0;

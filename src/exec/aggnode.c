@@ -683,9 +683,11 @@ static const CustomExecMethods exec_methods = {
 static Node *
 create_agg_state(CustomScan *cscan)
 {
-	MsAggState *state = (MsAggState *) newNode(sizeof(MsAggState), T_CustomScanState);
+	/* newNode() would clear its arrays word by word */
+	MsAggState *state = palloc0(sizeof(MsAggState));
 
 	(void) cscan;
+	NodeSetTag(state, T_CustomScanState);
 	state->scan.css.methods = &exec_methods;
 	return (Node *) state;
 }

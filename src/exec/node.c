@@ -445,9 +445,11 @@ static const CustomExecMethods exec_methods = {
 static Node *
 create_scan_state(CustomScan *cscan)
 {
-	MsScanState *state = (MsScanState *) newNode(sizeof(MsScanState), T_CustomScanState);
+	/* newNode() would clear its arrays word by word */
+	MsScanState *state = palloc0(sizeof(MsScanState));
 
 	(void) cscan;
+	NodeSetTag(state, T_CustomScanState);
 	state->css.methods = &exec_methods;
 	return (Node *) state;
 }

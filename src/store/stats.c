@@ -249,12 +249,10 @@ ms_stats_series(MsTable *table, uint32 sid, MsSeriesInfo *info)
 	return found;
 }
 
-/* See stats.h.  Takes table->lock shared, and the arena's. */
+/* See stats.h.  Takes table->lock shared. */
 void
 ms_table_stats(MsTable *table, MsTableStats *stats)
 {
-	MsArena    *arena = ms_store->arena;
-
 	memset(stats, 0, sizeof(MsTableStats));
 	ms_lock_shared(table->lock, MS_RANK_TABLE);
 	stats->series = ms_series_count(&table->series);
@@ -262,16 +260,13 @@ ms_table_stats(MsTable *table, MsTableStats *stats)
 	stats->windows = table->nwindows;
 	stats->runs = table->nruns;
 	stats->run_bytes = table->run_bytes;
-	stats->in_use_bytes = ms_group_in_use(arena, &table->group);
-	stats->allocated_bytes = ms_group_allocated(arena, &table->group);
 	for (int i = 0; i < table->nwindows; i++)
 	{
 		MsWindow   *window = ms_window_at(table, i);
 
 		stats->samples += window->nsamples;
 		stats->run_samples += window->run_samples;
-		stats->in_use_bytes += ms_group_in_use(arena, &window->group);
-		stats->allocated_bytes += ms_group_allocated(arena, &window->group);
+		stats->chunk_bytes += window->chunk_bytes;
 	}
 	stats->samples += stats->run_samples;
 	if (table->nwindows > 0)

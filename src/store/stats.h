@@ -91,8 +91,7 @@ typedef struct MsTableStats
 {
 	uint64		samples;
 	uint64		run_samples;
-	uint64		in_use_bytes;	/* memory taken from the arena */
-	uint64		allocated_bytes;
+	uint64		chunk_bytes;
 	uint32		series;
 	uint32		series_limit;
 	uint32		windows;
