@@ -31,14 +31,19 @@
 
 #include "store/cursorpriv.h"
 
-/* What stands for the values of columns that stored rows do not have. */
+/* Finds out what stands for the values of columns that stored rows do not have, once somebody asks. */
 static void
 get_missing(MsCursor *cursor)
 {
-	MsSlot	   *slots = palloc(sizeof(MsSlot) * MS_MAX_SLOTS);
-	int			nslots = ms_table_get_slots(cursor->table, slots, MS_MAX_SLOTS);
+	MsSlot	   *slots;
+	int			nslots;
 	int			ordinal = 0;
 
+	if (cursor->missing != NULL)
+		return;
+	slots = palloc(sizeof(MsSlot) * MS_MAX_SLOTS);
+	nslots = ms_table_get_slots(cursor->table, slots, MS_MAX_SLOTS);
+	cursor->missing = MemoryContextAllocZero(cursor->cxt, sizeof(MsMissing) * Max(cursor->nvalues, 1));
 	for (int i = 0; i < cursor->nvalues; i++)
 		cursor->missing[i].isnull = true;
 	for (int i = 0; i < nslots && ordinal < cursor->nvalues; i++)
@@ -50,6 +55,19 @@ get_missing(MsCursor *cursor)
 		ordinal++;
 	}
 	pfree(slots);
+}
+
+/* Gets the buffers in which fragments are decoded and merged, the first time that is done. */
+static void
+prepare_decoding(MsCursor *cursor)
+{
+	MsRowBuf   *bufs[] = {&cursor->base, &cursor->late, &cursor->scratch};
+
+	if (cursor->base.cxt != NULL)
+		return;
+	get_missing(cursor);
+	for (int i = 0; i < (int) lengthof(bufs); i++)
+		ms_rowbuf_init(bufs[i], cursor->cxt, cursor->nvalues, cursor->need, cursor->missing);
 }
 
 /* See cursor.h. */
@@ -72,17 +90,12 @@ ms_cursor_open(MsTable *table, Snapshot snapshot, int64 lo, int64 hi,
 	cursor->need = palloc(sizeof(bool) * Max(nvalues, 1));
 	for (int i = 0; i < nvalues; i++)
 		cursor->need[i] = need == NULL || need[i];
-	cursor->missing = palloc0(sizeof(MsMissing) * Max(nvalues, 1));
-	get_missing(cursor);
 
 	cursor->exhausted = true;
 	cursor->fragments_cap = 16;
 	cursor->fragments = palloc(sizeof(MsFragment) * cursor->fragments_cap);
 	cursor->pieces_cap = 64;
 	cursor->pieces = palloc(sizeof(MsPieceBytes) * cursor->pieces_cap);
-	ms_rowbuf_init(&cursor->base, cxt, nvalues, cursor->need, cursor->missing);
-	ms_rowbuf_init(&cursor->late, cxt, nvalues, cursor->need, cursor->missing);
-	ms_rowbuf_init(&cursor->scratch, cxt, nvalues, cursor->need, cursor->missing);
 	cursor->work = (MsCodecWork *) TYPEALIGN(64, palloc(ms_codec_work_size() + 64));
 	MemoryContextSwitchTo(old);
 	return cursor;
@@ -151,6 +164,7 @@ ms_cursor_work(MsCursor *cursor)
 bool
 ms_cursor_missing(MsCursor *cursor, int ordinal, double *value)
 {
+	get_missing(cursor);
 	*value = cursor->missing[ordinal].value;
 	return !cursor->missing[ordinal].isnull;
 }
@@ -191,6 +205,7 @@ decode_fragment(MsCursor *cursor, const MsFragment *fragment)
 	MsBlockCounts counts = {0};
 	bool		ok = true;
 
+	prepare_decoding(cursor);
 	ms_rowbuf_reset(&cursor->base);
 	ms_rowbuf_reset(&cursor->late);
 	if (fragment->total)

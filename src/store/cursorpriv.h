@@ -44,7 +44,7 @@ struct MsCursor
 	bool		whole;			/* ...but of this series all */
 	int			nvalues;
 	bool	   *need;			/* [nvalues] */
-	MsMissing  *missing;		/* [nvalues] */
+	MsMissing  *missing;		/* [nvalues]; NULL: nobody has asked yet */
 
 	/* the series */
 	uint32		sid;
@@ -75,9 +75,11 @@ struct MsCursor
 	Size		label_bytes_used;
 	Size		label_bytes_cap;
 
+	/* from the first decoding on */
 	MsRowBuf	base;
 	MsRowBuf	late;
 	MsRowBuf	scratch;
+
 	MsCodecWork *work;
 	MsCursorStats stats;
 };
