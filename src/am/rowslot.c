@@ -1,24 +1,26 @@
 /*-------------------------------------------------------------------------
  *
  * rowslot.c
- *	  Slots of memseries tables: virtual ones, quick to make tuples of.
+ *	  Slots of memseries tables: virtual ones, quick to fill and to make tuples of.
+ *
+ * A row of a scan is only where it is to be found, until somebody asks for a
+ * column; then it has all of them.  Many a row is counted, or skipped (OFFSET), and never
+ * looked at.
  *
  * A row that is inserted somewhere, sorted, hashed, materialised or sent to
  * another process becomes a tuple first.  A heap table has one at hand and copies
  * it; of a virtual slot PostgreSQL makes one by asking what every column is, twice,
  * and that takes longer than everything we did for the row.  But rows of a
- * series differ only in what is passed by value, and the time and the values have
- * their places behind the labels.  So the slot keeps the tuple of the last
- * row, and where the columns by value stand in it, and puts those of the next row
+ * series differ only in the time and the values, which are passed by value and have
+ * their places among the labels.  So the slot keeps the tuple of the last
+ * row, and where columns stand in it, and puts the numbers of the next row
  * there.  This tuple is the slot's own, and serves as a heap tuple and as a
- * minimal one, which is the same but for the header: each is good until the slot is asked for the next.
+ * minimal one, the same but for the header: each is good until the slot is asked for the next.
+ * The header is put there each time, as inserting a tuple writes into it.
  *
  * If other columns are NULL than in the last row, a new tuple is made by
  * PostgreSQL; so it is for every row unless a scan has promised that rows are of one
  * series.  Whatever clears the slot ends that.
- *
- * The tuple's header is put there each time, as the two kinds have different ones, and
- * inserting a tuple writes into it.
  *
  * Copies of rows carry the slot's tid, by which ANALYZE sorts its sample.
  *
@@ -28,36 +30,35 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/tupmacs.h"
 
 #include "am/rowslot.h"
 #include "compat.h"
 
-/* A column that is not NULL. */
-typedef struct TupleColumn
-{
-	int			att;			/* attribute number - 1 */
-	int			len;
-	uint32		at;				/* in the tuple, header included */
-} TupleColumn;
-
-typedef struct MsRowSlot
-{
-	VirtualTupleTableSlot base;
-	bool		one_series;		/* rows are of one, as promised */
-	bool		made;			/* tuple is of that series */
-	HeapTuple	tuple;			/* owned, as are...; NULL: none was made yet */
-	bool	   *isnull;			/* which columns of it are NULL */
-	TupleColumn *values;		/* passed by value */
-	int			nvalues;
-	TupleColumn *labels;		/* passed by reference */
-	int			nlabels;
-	char		heap_header[SizeofHeapTupleHeader]; /* of such a tuple */
-	char		minimal_header[SizeofHeapTupleHeader];
-} MsRowSlot;
-
 static TupleTableSlotOps slot_ops;
+
+/* ---- columns ---- */
+
+/* Gets all columns, unless they are there. */
+static inline void
+get_columns(TupleTableSlot *slot)
+{
+	MsRowSlot  *row = (MsRowSlot *) slot;
+
+	if (slot->tts_nvalid > 0)
+		return;
+	ms_fill_slot(row->filler, row->row, slot);
+	slot->tts_nvalid = slot->tts_tupleDescriptor->natts;
+}
+
+static void
+getsomeattrs(TupleTableSlot *slot, int natts)
+{
+	(void) natts;
+	if (TTS_EMPTY(slot))
+		elog(ERROR, "there is no row in the slot");
+	get_columns(slot);
+}
 
 /* ---- the slot's own tuple ---- */
 
@@ -68,20 +69,23 @@ find_columns(MsRowSlot *row, TupleDesc tupdesc)
 	const char *data = (const char *) row->tuple->t_data;
 	uint32		at = row->tuple->t_data->t_hoff;
 
-	row->nvalues = row->nlabels = 0;
+	row->nvalues = row->nrefs = 0;
 	for (int i = 0; i < tupdesc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
-		TupleColumn *column;
 
 		if (row->isnull[i])
 			continue;
 		at = att_align_pointer(at, att->attalign, att->attlen, data + at);
-		column = att->attbyval ? &row->values[row->nvalues++] : &row->labels[row->nlabels++];
-		column->att = i;
-		column->len = att->attlen;
-		column->at = at;
+		row->at[i] = at;
 		at = att_addlength_pointer(at, att->attlen, data + at);
+		if (att->attbyval)
+		{
+			row->values[row->nvalues].att = i;
+			row->values[row->nvalues++].len = att->attlen;
+		}
+		else
+			row->refs[row->nrefs++] = i;
 	}
 }
 
@@ -118,8 +122,9 @@ make_tuple(TupleTableSlot *slot)
 	else
 	{
 		row->isnull = palloc(sizeof(bool) * tupdesc->natts);
-		row->values = palloc(sizeof(TupleColumn) * tupdesc->natts);
-		row->labels = palloc(sizeof(TupleColumn) * tupdesc->natts);
+		row->at = palloc(sizeof(uint32) * tupdesc->natts);
+		row->values = palloc(sizeof(MsTupleColumn) * tupdesc->natts);
+		row->refs = palloc(sizeof(int) * tupdesc->natts);
 	}
 	row->tuple = tuple;
 	row->made = row->one_series;
@@ -130,17 +135,46 @@ make_tuple(TupleTableSlot *slot)
 	MemoryContextSwitchTo(old);
 }
 
+/* Is the tuple one of this series in which these columns are NULL? */
+static inline bool
+is_alike(const MsRowSlot *row, const bool *isnull)
+{
+	return row->made &&
+		memcmp(row->isnull, isnull, row->base.base.tts_tupleDescriptor->natts) == 0;
+}
+
+/* Puts the numbers of a row into the tuple, all of which are eight bytes, and not NULL. */
+static inline void
+put_plain(MsRowSlot *row)
+{
+	const MsFiller *filler = row->filler;
+	char	   *data = (char *) row->tuple->t_data;
+
+	if (filler->time >= 0)
+		*(Datum *) (data + row->at[filler->time]) = TimestampTzGetDatum(filler->times[row->row]);
+	for (int i = 0; i < filler->nplain; i++)
+	{
+		const MsFillColumn *column = &filler->plain[i];
+
+		*(Datum *) (data + row->at[column->att]) = Float8GetDatum(column->values[row->row]);
+	}
+}
+
 /* Makes row->tuple that of the row in the slot, but for its header. */
 static inline void
-update_columns(TupleTableSlot *slot)
+update_tuple(TupleTableSlot *slot)
 {
 	MsRowSlot  *row = (MsRowSlot *) slot;
-	const Datum *values = slot->tts_values;
 	char	   *data;
 
 	Assert(!TTS_EMPTY(slot));
-	if (!row->made ||
-		memcmp(row->isnull, slot->tts_isnull, slot->tts_tupleDescriptor->natts) != 0)
+	if (slot->tts_nvalid == 0 && row->filler->nothers == 0 && is_alike(row, row->filler->isnull))
+	{
+		put_plain(row);
+		return;
+	}
+	get_columns(slot);
+	if (!is_alike(row, slot->tts_isnull))
 	{
 		make_tuple(slot);
 		return;
@@ -148,12 +182,9 @@ update_columns(TupleTableSlot *slot)
 	data = (char *) row->tuple->t_data;
 	for (int i = 0; i < row->nvalues; i++)
 	{
-		const TupleColumn *column = &row->values[i];
+		const MsTupleColumn *column = &row->values[i];
 
-		if (likely(column->len == sizeof(Datum)))
-			*(Datum *) (data + column->at) = values[column->att];
-		else
-			store_att_byval(data + column->at, values[column->att], column->len);
+		store_att_byval(data + row->at[column->att], slot->tts_values[column->att], column->len);
 	}
 }
 
@@ -162,7 +193,7 @@ get_heap_tuple(TupleTableSlot *slot)
 {
 	MsRowSlot  *row = (MsRowSlot *) slot;
 
-	update_columns(slot);
+	update_tuple(slot);
 	memcpy(row->tuple->t_data, row->heap_header, SizeofHeapTupleHeader);
 	row->tuple->t_self = slot->tts_tid;
 	row->tuple->t_tableOid = slot->tts_tableOid;
@@ -174,7 +205,7 @@ get_minimal_tuple(TupleTableSlot *slot)
 {
 	MsRowSlot  *row = (MsRowSlot *) slot;
 
-	update_columns(slot);
+	update_tuple(slot);
 	memcpy(row->tuple->t_data, row->minimal_header, SizeofHeapTupleHeader);
 	return as_minimal(row->tuple->t_data);
 }
@@ -188,6 +219,7 @@ copy_heap_tuple(TupleTableSlot *slot)
 
 	if (((MsRowSlot *) slot)->one_series)
 		return heap_copytuple(get_heap_tuple(slot));
+	get_columns(slot);
 	tuple = TTSOpsVirtual.copy_heap_tuple(slot);
 	tuple->t_self = slot->tts_tid;
 	tuple->t_tableOid = slot->tts_tableOid;
@@ -198,7 +230,10 @@ static MinimalTuple
 copy_minimal_tuple(TupleTableSlot *slot MS_EXTRA_PARAMETER)
 {
 	if (!((MsRowSlot *) slot)->one_series)
+	{
+		get_columns(slot);
 		return TTSOpsVirtual.copy_minimal_tuple(slot MS_EXTRA_ARGUMENT);
+	}
 	return heap_copy_minimal_tuple(get_minimal_tuple(slot) MS_EXTRA_ARGUMENT);
 }
 
@@ -211,15 +246,20 @@ materialize(TupleTableSlot *slot)
 {
 	MsRowSlot  *row = (MsRowSlot *) slot;
 
+	get_columns(slot);
 	if (!row->one_series || TTS_SHOULDFREE(slot))
 	{
 		TTSOpsVirtual.materialize(slot);
 		return;
 	}
-	update_columns(slot);
-	for (int i = 0; i < row->nlabels; i++)
-		slot->tts_values[row->labels[i].att] =
-			PointerGetDatum((char *) row->tuple->t_data + row->labels[i].at);
+	if (!is_alike(row, slot->tts_isnull))
+		make_tuple(slot);
+	for (int i = 0; i < row->nrefs; i++)
+	{
+		int			att = row->refs[i];
+
+		slot->tts_values[att] = PointerGetDatum((char *) row->tuple->t_data + row->at[att]);
+	}
 }
 
 /* ---- beginning and ending ---- */
@@ -249,8 +289,9 @@ release(TupleTableSlot *slot)
 		return;
 	heap_freetuple(row->tuple);
 	pfree(row->isnull);
+	pfree(row->at);
 	pfree(row->values);
-	pfree(row->labels);
+	pfree(row->refs);
 	row->tuple = NULL;
 }
 
@@ -275,6 +316,7 @@ ms_rowslot_init(void)
 	slot_ops.base_slot_size = sizeof(MsRowSlot);
 	slot_ops.release = release;
 	slot_ops.clear = clear;
+	slot_ops.getsomeattrs = getsomeattrs;
 	slot_ops.materialize = materialize;
 	slot_ops.copyslot = copyslot;
 	slot_ops.get_heap_tuple = get_heap_tuple;

@@ -172,9 +172,8 @@ label_keys(const CustomScan *cscan)
 }
 
 /*
- * Rows that are handed out as they are, series by series, go out in slots from
- * which tuples are made quickly.  What was compiled for a virtual slot stays good,
- * as all columns are set in these, too.
+ * Rows that are handed out as they are, series by series, go out in slots that are
+ * filled when somebody asks for a column, and from which tuples are made quickly.
  */
 static void
 hand_out_row_slots(CustomScanState *node, EState *estate)
@@ -347,6 +346,13 @@ next_row(ScanState *ss)
 	if (!found)
 		return ExecClearTuple(slot);
 
+	if (state->row_slots)
+	{
+		/* a condition takes the slot for a virtual one */
+		if (ss->ps.qual != NULL)
+			slot_getallattrs(slot);
+		return slot;
+	}
 	/* what ExecClearTuple and ExecStoreVirtualTuple do, but for the calls */
 	slot->tts_flags &= ~TTS_FLAG_EMPTY;
 	slot->tts_nvalid = slot->tts_tupleDescriptor->natts;

@@ -455,7 +455,10 @@ next_selected(MsScanState *state)
 	return true;
 }
 
-/* Puts the next row into the slot, which is empty; false at the end. */
+/*
+ * Puts the next row into the slot; false at the end.  One that is not of rowslot.c must be empty, and the
+ * caller marks it as filled.
+ */
 bool
 ms_rows_next(MsScanState *state, TupleTableSlot *slot)
 {
@@ -464,7 +467,10 @@ ms_rows_next(MsScanState *state, TupleTableSlot *slot)
 		if (!next_rows(state))
 			return false;
 	}
-	ms_fill_slot(state->reader->filler, state->row, slot);
+	if (state->row_slots)
+		ms_rowslot_store(slot, state->reader->filler, state->row);
+	else
+		ms_fill_slot(state->reader->filler, state->row, slot);
 	if (state->refetch != NULL)
 		ms_refetch_tid(state->refetch, state->row, &slot->tts_tid);
 	return true;
