@@ -244,3 +244,25 @@ EXPLAIN (COSTS OFF) SELECT id FROM ordered ORDER BY id DESC LIMIT 1;
 DROP FUNCTION differing, walk_on;
 DROP PROCEDURE add_rows;
 DROP TABLE ordered, single, heap;
+
+-- All rows by time, in slices that grow, and one that is given up as too long: dense times, gaps of hours, nulls
+CREATE TABLE slices (ts timestamptz NOT NULL, id int, v float8, w float4) USING memseries;
+SELECT (memseries.configure('slices', chunk_interval => '1 hour', retain => NULL)).retain;
+INSERT INTO slices SELECT timestamptz '2024-05-01 00:00+00' + CASE WHEN i < 200 THEN i * interval '10 s' WHEN i < 500 THEN interval '40 min' + (i * 7 % 300) * interval '1 ms'
+	ELSE i * interval '1 min' END + id % 3 * interval '1 us', id, nullif((i * id) % 13, 5), i / 8.0
+  FROM generate_series(1, 300) id, generate_series(0, 599 - 300 * (id / 290)) i;
+ANALYZE slices;
+SET enable_sort = off;
+SET work_mem = '64kB';
+EXPLAIN (COSTS OFF) SELECT * FROM slices ORDER BY ts;
+SELECT sum(hashtext(slices::text)::numeric) AS sum FROM slices \gset
+SELECT count(*), sum(hashtext(row(ts, id, v, w)::text)::numeric) = :sum AS same, bool_and(ts >= previous) AS sorted
+  FROM (SELECT *, lag(ts, 1, ts) OVER () previous FROM (SELECT * FROM slices ORDER BY ts OFFSET 0) ordered) rows;
+SELECT count(*), sum(hashtext(row(ts, id, v, w)::text)::numeric) = :sum AS same, bool_and(ts <= previous) AS sorted
+  FROM (SELECT *, lag(ts, 1, ts) OVER () previous FROM (SELECT * FROM slices ORDER BY ts DESC OFFSET 0) ordered) rows;
+RESET work_mem;
+SELECT count(*), bool_and(ts >= previous) AS sorted
+  FROM (SELECT *, lag(ts, 1, ts) OVER () previous FROM (SELECT * FROM slices WHERE ts >= '2024-05-01 00:10+00' AND v > 3 ORDER BY ts OFFSET 0) ordered) rows;
+SELECT count(*) FROM slices WHERE ts >= '2024-05-01 00:10+00' AND v > 3;
+RESET enable_sort;
+DROP TABLE slices;

@@ -39,6 +39,9 @@
 #define LOOKUP_COST		(50.0 * cpu_operator_cost)	/* find series by a label */
 #define ROW_COST		(0.5 * cpu_tuple_cost)	/* hand out a row */
 
+#define LEAST_SLICE		65536	/* rows, whatever work_mem is */
+#define SLICE_ROW_BYTES	32		/* beside values */
+
 /* How PostgreSQL expects the leader to share in the work. */
 double
 ms_parallel_divisor(int workers)
@@ -93,6 +96,15 @@ ms_scan_pages(RelOptInfo *rel, const MsPlanRel *prel)
 				wanted_columns(rel) * sizeof(double) / BLCKSZ);
 }
 
+/* How many rows a slice of a scan by time has, if it goes on for long: half of what fits into work_mem, or LEAST_SLICE. */
+double
+ms_slice_rows(int ncolumns)
+{
+	Size		row = SLICE_ROW_BYTES + ncolumns * (sizeof(double) + sizeof(bool));
+
+	return Max(LEAST_SLICE, Min(work_mem * 1024.0 / row / 2, PG_INT32_MAX / 4));
+}
+
 /*
  * Adds to the cost of a scan without parameters what it takes to have its rows in the order of time: a look at each series
  * before anything, and each slice of time a block of each.  All samples become rows, of which conditions on values are
@@ -104,7 +116,7 @@ ms_sorted_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *
 	double		all = Max(prel->stats.series, 1);
 	double		series = ceil(all * prel->label_sel);
 	double		samples = rel->tuples * prel->label_sel * prel->time_sel;
-	double		slices = Max(prel->stats.windows, path->rows / MS_SLICE_ROWS);
+	double		slices = Max(prel->stats.windows, path->rows / ms_slice_rows(wanted_columns(rel)));
 	Cost		per_series = SLICE_COST +
 	Min(MS_BLOCK_ROWS, rel->tuples / all) * wanted_columns(rel) * VALUE_COST;
 	QualCost	value_cost;

@@ -103,9 +103,8 @@ typedef enum MsScanOrder
 	MS_ORDER_LABEL				/* by a label */
 } MsScanOrder;
 
-/* About how many rows the first slice of a scan by time has, and a later one if it goes on for long. */
+/* About how many rows the first slice of a scan by time has. */
 #define MS_FIRST_ROWS	512
-#define MS_SLICE_ROWS	32768
 
 /*
  * What the planner needs to know of a relation, gathered once per relation and
@@ -154,6 +153,7 @@ extern double ms_parallel_divisor(int workers);
 extern int	ms_worthwhile_workers(int most, Cost cost);
 extern double ms_scan_pages(RelOptInfo *rel, const MsPlanRel *prel);
 extern void ms_sorted_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *path);
+extern double ms_slice_rows(int ncolumns);
 extern void ms_walk_cost(const MsPlanRel *prel, Path *path);
 extern void ms_scan_cost(PlannerInfo *root, RelOptInfo *rel, const MsPlanRel *prel, Path *path);
 

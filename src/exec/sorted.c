@@ -14,10 +14,10 @@
  * a slice that some hundred of them reach into.  A slice of a single moment
  * needs no sorting, so its rows are handed out before all series are read: of a
  * hundred thousand that report at the same time, only those are read that the
- * LIMIT has room for.  Later slices get longer while they bring few rows, and
- * shorter when they bring many, so that a LIMIT reads little and a full scan
- * does not take many more steps than there are windows.  A slice that outgrows
- * work_mem is given up for a shorter one.  What a slice without rows tells of
+ * LIMIT has room for.  Later slices bring more and more rows, up to what fits
+ * into work_mem: so a LIMIT reads little, and who wants all rows has few slices, as
+ * each makes the series decode a block of which it may need but a few rows.  A slice
+ * that outgrows work_mem is given up for a shorter one.  What a slice without rows tells of
  * where the rows are is used to leap over the gap.  A single series has that
  * order by itself, and is gone through row by row.
  *
@@ -41,8 +41,9 @@
 
 #define EDGE_BUCKETS	256
 #define SOME_ROWS		256		/* of one moment, handed out at once */
-#define FEW_ROWS		2048	/* with fewer, the next slice is longer */
-#define MANY_ROWS		(2 * MS_SLICE_ROWS) /* with more, it is shorter */
+#define FEW_ROWS		2048	/* of the second slice, about */
+#define FEW_TO_SORT		256
+#define RADIX_BITS		11
 #define MIN_SLICE		USECS_PER_SEC
 
 typedef struct SortedSeries
@@ -62,6 +63,13 @@ typedef struct SortedRow
 	uint32		at;				/* in the columns */
 } SortedRow;
 
+typedef struct SortedColumn
+{
+	double	   *values;
+	bool	   *nulls;
+	bool		has_nulls;		/* of the rows held; else nulls is not set */
+} SortedColumn;
+
 struct MsSorted
 {
 	MemoryContext cxt;			/* holds all of this; child of the scan's */
@@ -77,29 +85,26 @@ struct MsSorted
 	int64		lo;
 	int64		hi;
 	int64		width;			/* of the next slice */
-	int64		usual_width;	/* that should bring neither few nor many rows */
+	int64		usual_width;	/* of the second slice, at least */
+	uint32		wanted;			/* rows in the next slice */
+	uint32		most;			/* rows wanted in any; twice as many may be
+								 * held */
 
 	/* The slice at hand. */
 	uint32		unread;			/* first series not read yet in a slice of a
 								 * single moment */
 	SortedRow  *rows;
+	SortedRow  *scratch;		/* as long */
 	uint32		nrows;
 	uint32		cap;
 	uint32		next;
-	double	  **values;			/* by needed column */
-	bool	  **nulls;
+	SortedColumn *columns;		/* by needed column */
 };
 
-#define ST_SORT sort_ascending
+#define ST_SORT sort_few
 #define ST_ELEMENT_TYPE SortedRow
-#define ST_COMPARE(a, b) ((a)->time < (b)->time ? -1 : (a)->time > (b)->time)
-#define ST_SCOPE static
-#define ST_DEFINE
-#include "lib/sort_template.h"
-
-#define ST_SORT sort_descending
-#define ST_ELEMENT_TYPE SortedRow
-#define ST_COMPARE(a, b) ((a)->time > (b)->time ? -1 : (a)->time < (b)->time)
+#define ST_COMPARE(a, b) ((a)->time < (b)->time ? -1 : (a)->time > (b)->time ? 1 : \
+						  (a)->at < (b)->at ? -1 : (a)->at > (b)->at)
 #define ST_SCOPE static
 #define ST_DEFINE
 #include "lib/sort_template.h"
@@ -284,8 +289,12 @@ start_slices(MsScanState *state, MsSorted *sorted)
 	sorted->hi = Min(state->hi, stats.tmax);
 	if (sorted->lo >= sorted->hi)
 		return;
-	/* as if rows were spread evenly */
-	share = (double) FEW_ROWS / Max(stats.samples + stats.run_samples, 1);
+
+	/*
+	 * as if rows were spread evenly; with fewer than series, most are read
+	 * for nothing
+	 */
+	share = Max(FEW_ROWS, 2.0 * sorted->nseries) / Max(stats.samples + stats.run_samples, 1);
 	sorted->usual_width = Max(MIN_SLICE, (int64) ((double) (stats.tmax - stats.tmin) * Min(share, 1.0)));
 	find_bounds(state, sorted);
 	if (sorted->all)
@@ -316,8 +325,9 @@ ms_sorted_start(MsScanState *state)
 										ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(sorted->cxt);
 	sorted->backward = state->order == MS_ORDER_TIME_DESC;
-	sorted->values = palloc0(sizeof(double *) * Max(state->ncolumns, 1));
-	sorted->nulls = palloc0(sizeof(bool *) * Max(state->ncolumns, 1));
+	sorted->columns = palloc0(sizeof(SortedColumn) * Max(state->ncolumns, 1));
+	sorted->wanted = FEW_ROWS / 4;
+	sorted->most = (uint32) ms_slice_rows(state->ncolumns);
 	list_series(state, sorted);
 	state->standing = false;
 	state->sorted = sorted;
@@ -336,6 +346,14 @@ ms_sorted_end(MsScanState *state)
 	state->sorted = NULL;
 }
 
+static void *
+grow(MsSorted *sorted, void *array, Size size)
+{
+	if (array == NULL)
+		return MemoryContextAllocHuge(sorted->cxt, size);
+	return repalloc_huge(array, size);
+}
+
 /* Makes room for n rows in all. */
 static void
 reserve(MsScanState *state, MsSorted *sorted, uint64 n)
@@ -350,24 +368,33 @@ reserve(MsScanState *state, MsSorted *sorted, uint64 n)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("too many rows at one time to sort them")));
-	if (sorted->rows == NULL)
-		sorted->rows = MemoryContextAllocHuge(sorted->cxt, sizeof(SortedRow) * cap);
-	else
-		sorted->rows = repalloc_huge(sorted->rows, sizeof(SortedRow) * cap);
+	sorted->rows = grow(sorted, sorted->rows, sizeof(SortedRow) * cap);
 	for (int c = 0; c < state->ncolumns; c++)
 	{
-		if (sorted->values[c] == NULL)
-		{
-			sorted->values[c] = MemoryContextAllocHuge(sorted->cxt, sizeof(double) * cap);
-			sorted->nulls[c] = MemoryContextAllocHuge(sorted->cxt, sizeof(bool) * cap);
-		}
-		else
-		{
-			sorted->values[c] = repalloc_huge(sorted->values[c], sizeof(double) * cap);
-			sorted->nulls[c] = repalloc_huge(sorted->nulls[c], sizeof(bool) * cap);
-		}
+		SortedColumn *column = &sorted->columns[c];
+
+		column->values = grow(sorted, column->values, sizeof(double) * cap);
+		column->nulls = grow(sorted, column->nulls, sizeof(bool) * cap);
 	}
+	if (sorted->scratch != NULL)
+		pfree(sorted->scratch);
+	sorted->scratch = NULL;
 	sorted->cap = cap;
+}
+
+/* Adds the nulls of n rows of a column, or that there are none. */
+static void
+add_nulls(SortedColumn *column, uint32 at, const bool *nulls, int n)
+{
+	if (nulls == NULL && !column->has_nulls)
+		return;
+	if (!column->has_nulls)
+		memset(column->nulls, false, at);
+	column->has_nulls = true;
+	if (nulls != NULL)
+		memcpy(column->nulls + at, nulls, n);
+	else
+		memset(column->nulls + at, false, n);
 }
 
 /* Adds rows of a series to the slice. */
@@ -386,13 +413,9 @@ add_rows(MsScanState *state, MsSorted *sorted, uint32 series, const MsRows *rows
 	for (int c = 0; c < state->ncolumns; c++)
 	{
 		int			ordinal = state->columns[c].ordinal;
-		const bool *nulls = rows->nulls ? rows->nulls[ordinal] : NULL;
 
-		memcpy(sorted->values[c] + at, rows->values[ordinal], sizeof(double) * rows->nrows);
-		if (nulls != NULL)
-			memcpy(sorted->nulls[c] + at, nulls, rows->nrows);
-		else
-			memset(sorted->nulls[c] + at, false, rows->nrows);
+		memcpy(sorted->columns[c].values + at, rows->values[ordinal], sizeof(double) * rows->nrows);
+		add_nulls(&sorted->columns[c], at, rows->nulls ? rows->nulls[ordinal] : NULL, rows->nrows);
 	}
 	sorted->nrows += rows->nrows;
 }
@@ -419,18 +442,17 @@ read_slice(MsScanState *state, MsSorted *sorted, uint32 i, int64 lo, int64 hi)
 			s->bound = part.chunk.tmax;
 		else if (part.plain && !sorted->backward && part.chunk.tmin >= hi)
 			s->bound = part.chunk.tmin;
-		else if (ms_cursor_part_rows(state->cursor, &rows) && get_labels(state, sorted, s))
-			add_rows(state, sorted, i, &rows);
+		else
+		{
+			/* of this window nothing is left */
+			if (part.plain && sorted->backward && part.chunk.tmin >= lo)
+				s->bound = Min(s->bound, part.start - 1);
+			else if (part.plain && !sorted->backward && part.chunk.tmax < hi)
+				s->bound = Max(s->bound, part.end);
+			if (ms_cursor_part_rows(state->cursor, &rows) && get_labels(state, sorted, s))
+				add_rows(state, sorted, i, &rows);
+		}
 	}
-}
-
-/* Do the rows of the slice take more memory than allowed? */
-static bool
-is_too_large(const MsScanState *state, const MsSorted *sorted)
-{
-	Size		row = sizeof(SortedRow) + state->ncolumns * (sizeof(double) + sizeof(bool));
-
-	return sorted->nrows > MANY_ROWS && sorted->nrows * row > work_mem * (Size) 1024;
 }
 
 /*
@@ -445,6 +467,8 @@ read_series(MsScanState *state, MsSorted *sorted, int64 lo, int64 hi)
 	uint32		i = sorted->unread;
 
 	sorted->nrows = sorted->next = 0;
+	for (int c = 0; c < state->ncolumns; c++)
+		sorted->columns[c].has_nulls = false;
 	sorted->unread = 0;
 	ms_cursor_set_range(state->cursor, lo, hi);
 	/* of a chunk that ends at that moment the last row is all there is */
@@ -458,38 +482,81 @@ read_series(MsScanState *state, MsSorted *sorted, int64 lo, int64 hi)
 			sorted->unread = i + 1;
 			break;
 		}
-		if (!moment && is_too_large(state, sorted))
+		if (!moment && sorted->nrows > 2 * sorted->most)
 		{
 			/* what the series said of beyond the slice holds no more */
 			for (uint32 k = 0; k <= i; k++)
 				sorted->series[k].bound = sorted->backward ? PG_INT64_MAX : PG_INT64_MIN;
+			sorted->width *= Min(0.5, (double) sorted->most / sorted->nrows * (i + 1) / sorted->nseries);
 			return false;
 		}
 	}
 	return true;
 }
 
+/* Sorts the rows by bits [shift, shift + RADIX_BITS) of their times' distance from base, into scratch; equal ones stay as they are. */
+static void
+radix_pass(MsSorted *sorted, int64 base, int shift)
+{
+	uint32		places[1 << RADIX_BITS] = {0};
+	uint32		mask = (1 << RADIX_BITS) - 1;
+	uint32		place = 0;
+	SortedRow  *rows = sorted->rows;
+
+	for (uint32 i = 0; i < sorted->nrows; i++)
+		places[((uint64) rows[i].time - (uint64) base) >> shift & mask]++;
+	for (uint32 d = 0; d <= mask; d++)
+	{
+		uint32		n = places[d];
+
+		places[d] = place;
+		place += n;
+	}
+	for (uint32 i = 0; i < sorted->nrows; i++)
+		sorted->scratch[places[((uint64) rows[i].time - (uint64) base) >> shift & mask]++] = rows[i];
+	sorted->rows = sorted->scratch;
+	sorted->scratch = rows;
+}
+
+/* Sorts the rows by time, ascending.  Bits that are the same in all are left out: mostly the low ones, too. */
 static void
 sort_rows(MsSorted *sorted)
 {
-	if (sorted->nrows < 2)
+	int64		base;
+	uint64		bits = 0;
+	int			shift;
+
+	if (sorted->nrows < FEW_TO_SORT)
+	{
+		sort_few(sorted->rows, sorted->nrows);
 		return;
-	if (sorted->backward)
-		sort_descending(sorted->rows, sorted->nrows);
-	else
-		sort_ascending(sorted->rows, sorted->nrows);
+	}
+	base = sorted->rows[0].time;
+	for (uint32 i = 1; i < sorted->nrows; i++)
+		base = Min(base, sorted->rows[i].time);
+	for (uint32 i = 0; i < sorted->nrows; i++)
+		bits |= (uint64) sorted->rows[i].time - (uint64) base;
+	if (bits == 0)
+		return;
+	if (sorted->scratch == NULL)
+		sorted->scratch = MemoryContextAllocHuge(sorted->cxt, sizeof(SortedRow) * (Size) sorted->cap);
+	for (shift = pg_rightmost_one_pos64(bits); shift <= pg_leftmost_one_pos64(bits); shift += RADIX_BITS)
+		radix_pass(sorted, base, shift);
 }
 
 /* Sets how wide the slice after one is that was read. */
 static void
 adapt_width(MsSorted *sorted)
 {
+	double		factor;
+
+	sorted->wanted = (uint32) Min(4.0 * Max(sorted->wanted, sorted->nrows), sorted->most);
+	factor = (double) sorted->wanted / Max(sorted->nrows, 1);
+
 	if (sorted->width < sorted->usual_width)
 		sorted->width = sorted->usual_width;
-	else if (sorted->nrows < FEW_ROWS)
-		sorted->width *= 2;
-	else if (sorted->nrows > MANY_ROWS)
-		sorted->width = Max(sorted->width / 2, Min(sorted->width, MIN_SLICE));
+	else
+		sorted->width = (int64) Max(1.0, Min(1e18, sorted->width * Max(0.125, Min(factor, 8.0))));
 }
 
 /* Reads and sorts the next slice; false if all times were read. */
@@ -508,7 +575,7 @@ next_slice(MsScanState *state, MsSorted *sorted)
 		hi = sorted->backward ? sorted->hi : sorted->lo + sorted->width;
 		if (read_series(state, sorted, lo, hi))
 			break;
-		sorted->width = Max(sorted->width / 8, 1);
+		sorted->width = Max(sorted->width, 1);
 		sorted->usual_width = Min(sorted->usual_width, sorted->width);
 	}
 	sort_rows(sorted);
@@ -532,6 +599,8 @@ ms_sorted_next(MsScanState *state, TupleTableSlot *slot)
 	MsSorted   *sorted = state->sorted;
 	int			natts = slot->tts_tupleDescriptor->natts;
 	int			time = state->desc->time_att - 1;
+	Datum	   *values = slot->tts_values;
+	bool	   *isnull = slot->tts_isnull;
 	const SortedRow *row;
 	const SortedSeries *s;
 
@@ -546,21 +615,21 @@ ms_sorted_next(MsScanState *state, TupleTableSlot *slot)
 		if (!next_slice(state, sorted))
 			return false;
 
-	row = &sorted->rows[sorted->next++];
+	row = &sorted->rows[sorted->backward ? sorted->nrows - 1 - sorted->next : sorted->next];
+	sorted->next++;
 	s = &sorted->series[row->series];
-	memcpy(slot->tts_values, s->values, sizeof(Datum) * natts);
-	memcpy(slot->tts_isnull, s->isnull, sizeof(bool) * natts);
-	slot->tts_values[time] = TimestampTzGetDatum(row->time);
-	slot->tts_isnull[time] = false;
+	memcpy(values, s->values, sizeof(Datum) * natts);
+	memcpy(isnull, s->isnull, sizeof(bool) * natts);
+	values[time] = TimestampTzGetDatum(row->time);
+	isnull[time] = false;
 	for (int c = 0; c < state->ncolumns; c++)
 	{
 		const MsScanColumn *col = &state->columns[c];
-		double		v = sorted->values[c][row->at];
+		const SortedColumn *column = &sorted->columns[c];
+		double		v = column->values[row->at];
 
-		slot->tts_isnull[col->att] = sorted->nulls[c][row->at];
-		if (!slot->tts_isnull[col->att])
-			slot->tts_values[col->att] = col->is_float4 ?
-				Float4GetDatum(ms_float4_narrow(v)) : Float8GetDatum(v);
+		isnull[col->att] = column->has_nulls && column->nulls[row->at];
+		values[col->att] = col->is_float4 ? Float4GetDatum(ms_float4_narrow(v)) : Float8GetDatum(v);
 	}
 	return true;
 }
