@@ -65,7 +65,11 @@ CREATE VIEW conditions AS SELECT * FROM (VALUES
 	(54, 'host = ''h1'' AND v > 100 OR host = ''h2'' AND v < 20'), (55, 'host = ''h1'' AND v > 100 OR host > ''h1'' AND ts < ''2024-03-01 00:02'' OR v > 142'),
 	(56, '(host, ts) IN ((''h1'', ''2024-03-01 00:25''), (''h3'', ''2024-03-01 01:25''), (''h9'', ''2024-03-01 01:25''))'),
 	(57, 'ts < ''2024-03-01 00:01'' OR ts > ''2024-03-01 01:10'' AND ts <= ''2024-03-01 01:11'' AND v > 80'),
-	(58, 'ts > NULL AND v > 0 OR ts >= ''2024-03-01 01:59'' AND w > 0'), (59, 'ts BETWEEN SYMMETRIC ''2024-03-01 01:01'' AND ''2024-03-01 00:59''')) c(i, condition);
+	(58, 'ts > NULL AND v > 0 OR ts >= ''2024-03-01 01:59'' AND w > 0'), (59, 'ts BETWEEN SYMMETRIC ''2024-03-01 01:01'' AND ''2024-03-01 00:59'''),
+	(60, 'ts IN (''2024-03-01 01:59'', ''2024-03-01 00:25'', ''2024-03-01 00:25'', ''2024-03-01 00:25:01'', ''2030-01-01'')'), (61, 'ts = ANY (''{2024-03-01 00:25,NULL}'')'),
+	(62, 'ts = ANY (''{}'') OR ts = ANY (NULL::timestamptz[]) OR v > 142'), (63, 'host = ''h1'' AND ts IN (''2024-03-01 00:25'', ''2024-03-01 00:20'') OR host = ''h3'' AND (v > 140 OR w IS NULL)'),
+	(64, 'NOT (host = ''h1'' AND ts > ''2024-03-01 00:25'' OR v <> 7)'), (65, 'ts <> ALL (''{2024-03-01 00:25,2024-03-01 00:26}'') AND v > 130'),
+	(66, 'ts = ANY (ARRAY(SELECT min(ts) FROM filtered_heap)) OR v = 7 AND host IN (''h0'', ''h3'')')) c(i, condition);
 
 SELECT i, condition, rows_where(condition) FROM conditions ORDER BY i;
 
@@ -89,16 +93,34 @@ SELECT sum(rows_where(condition)) FROM conditions;
 CALL wait_until_sealed('filtered');
 SELECT sum(rows_where(condition)) FROM conditions;
 
--- Pages by the last row seen, lists of rows, and alternatives tell which series and times they are about.
+-- Pages by the last row seen, lists of rows, lists of times and alternatives tell which series and times they are about.
 EXPLAIN (COSTS OFF) SELECT host, ts FROM filtered WHERE (host, ts) > ('h2', '2024-03-01 01:50') ORDER BY host, ts LIMIT 10;
 EXPLAIN (COSTS OFF) SELECT * FROM filtered WHERE (ts, host) > ('2024-03-01 01:50', 'h2');
 EXPLAIN (COSTS OFF) SELECT * FROM filtered WHERE (host, ts) IN (('h1', '2024-03-01 00:25'), ('h3', '2024-03-01 01:25'));
 EXPLAIN (COSTS OFF) SELECT * FROM filtered WHERE host = 'h1' AND v > 1 OR host = 'h2' AND v > 2 OR 'h1' = ANY (regexp_split_to_array(host, 'x'));
+CREATE FUNCTION blocks(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || query LOOP
+		IF line LIKE '%Blocks:%' THEN
+			RETURN trim(line);
+		END IF;
+	END LOOP;
+	RETURN NULL;
+END $$;
+SELECT blocks('SELECT ' || what || ' FROM filtered WHERE ' || condition), what, condition FROM (VALUES ('*'), ('count(*)')) w(what),
+	(VALUES ('ts IN (''2024-03-01 01:59'', ''2024-03-01 00:25'')'), ('(host, ts) IN ((''h1'', ''2024-03-01 00:25''), (''h3'', ''2024-03-01 01:25''))'),
+		('host = ''h1'' AND v > 130 OR host = ''h2'' AND ts < ''2024-03-01 00:02''')) c(condition) ORDER BY what, condition;
+DROP FUNCTION blocks;
 PREPARE page(text, timestamptz) AS SELECT count(*), min(ts) FROM (SELECT * FROM filtered WHERE (ts, host) > ($2, $1) OFFSET 0) x;
 SET plan_cache_mode = force_generic_plan;
 EXECUTE page('h2', '2024-03-01 01:50');
 EXECUTE page(NULL, '2024-03-01 01:50');
 EXECUTE page('h2', 'infinity');
+PREPARE at(timestamptz[]) AS SELECT count(*), min(ts), max(ts) FROM (SELECT * FROM filtered WHERE ts = ANY ($1) OFFSET 0) x;
+EXECUTE at('{2024-03-01 01:25,2024-03-01 00:25,NULL}');
+EXECUTE at(NULL);
 RESET plan_cache_mode;
 
 -- Constants that change while the query runs: parameters of a prepared statement, and of an inner scan.

@@ -103,7 +103,9 @@ typedef enum MsPredKind
 	MS_PRED_COMPARE,			/* value op constant */
 	MS_PRED_NULLTEST,			/* value IS [NOT] NULL */
 	MS_PRED_TIME,				/* a bound of the time */
+	MS_PRED_AMONG,				/* the time is one of some */
 	MS_PRED_LABEL,				/* on labels alone; cannot fail */
+	MS_PRED_OR,					/* one of some sets of the above holds */
 	MS_PRED_CALC,				/* an expression for calc.c */
 	MS_PRED_WHEN,				/* anything else about the time */
 	MS_PRED_ROW					/* anything else about the row */
@@ -128,6 +130,7 @@ extern bool ms_agg_match(const MsAggRel *rel, const Aggref *aggref, MsAggMatch *
 extern MsPredKind ms_agg_match_pred(const MsAggRel *rel, Expr *clause, MsPredMatch *out);
 extern bool ms_agg_match_block(const MsAggRel *rel, Expr *clause);
 extern bool ms_agg_is_safe(Node *node);
+extern bool ms_agg_uses_labels(const MsAggRel *rel, Node *node);
 extern bool ms_agg_is_of_time(const MsAggRel *rel, Node *node);
 extern bool ms_agg_is_of_labels(const MsAggRel *rel, Node *node);
 
@@ -201,15 +204,19 @@ typedef struct MsPred
 	MsScanColumn *column;		/* COMPARE, NULLTEST */
 	int			op;
 	bool		is_null;
-	ExprState  *expr;			/* operand of COMPARE; the condition of ROW,
-								 * LABEL, WHEN */
+	ExprState  *expr;			/* operand of COMPARE, AMONG; the condition of
+								 * ROW, LABEL, WHEN */
 	List	   *bounds;			/* TIME */
+	int			narms;			/* OR */
+	struct MsPredSet *arms;
 
 	/* of this scan */
 	double		operand;
 	bool		never;			/* the operand is NULL, the range empty */
 	int64		lo;				/* TIME */
 	int64		hi;
+	int64	   *times;			/* AMONG: ascending */
+	int			ntimes;
 	/* of this series */
 	bool		holds;			/* LABEL */
 } MsPred;

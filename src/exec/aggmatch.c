@@ -101,7 +101,20 @@ ms_agg_is_of_labels(const MsAggRel *rel, Node *node)
 	return uses_only(rel, node, rel->label_atts);
 }
 
-/* The same of the time. */
+/* Does it depend on some label? */
+bool
+ms_agg_uses_labels(const MsAggRel *rel, Node *node)
+{
+	Bitmapset  *used = NULL;
+	bool		result;
+
+	pull_varattnos(node, rel->relid, &used);
+	result = bms_overlap(used, rel->label_atts);
+	bms_free(used);
+	return result;
+}
+
+/* Does it depend on the time alone, if on anything that varies? */
 bool
 ms_agg_is_of_time(const MsAggRel *rel, Node *node)
 {
@@ -184,6 +197,42 @@ match_nulltest(const MsAggRel *rel, NullTest *test, MsPredMatch *out)
 	return true;
 }
 
+/* "time = ANY (array)" */
+static bool
+match_among(const MsAggRel *rel, ScalarArrayOpExpr *among, MsPredMatch *out)
+{
+	Var		   *var = (Var *) ms_agg_strip_relabel(linitial(among->args));
+
+	out->operand = lsecond(among->args);
+	return among->useOr && get_opcode(among->opno) == F_TIMESTAMPTZ_EQ &&
+		IsA(var, Var) && var->varno == (int) rel->relid && var->varattno == rel->time_att &&
+		uses_only(rel, (Node *) out->operand, NULL);
+}
+
+/* Alternatives of conditions that are met for a block at a time, or for a series. */
+static bool
+match_or(const MsAggRel *rel, Node *node)
+{
+	ListCell   *arm;
+
+	if (!is_orclause(node))
+		return false;
+	foreach(arm, ((BoolExpr *) node)->args)
+	{
+		ListCell   *lc;
+
+		foreach(lc, make_ands_implicit(lfirst(arm)))
+		{
+			MsPredMatch match;
+			MsPredKind	kind = ms_agg_match_pred(rel, lfirst(lc), &match);
+
+			if (kind == MS_PRED_NONE || kind > MS_PRED_OR)
+				return false;
+		}
+	}
+	return true;
+}
+
 /* Are all columns ordinary ones? */
 static bool
 uses_user_columns(const MsAggRel *rel, Node *node)
@@ -216,6 +265,10 @@ ms_agg_match_pred(const MsAggRel *rel, Expr *clause, MsPredMatch *out)
 		out->kind = MS_PRED_TIME;
 	else if (uses_only(rel, node, rel->label_atts) && ms_agg_is_safe(node))
 		out->kind = MS_PRED_LABEL;
+	else if (IsA(node, ScalarArrayOpExpr) && match_among(rel, (ScalarArrayOpExpr *) node, out))
+		out->kind = MS_PRED_AMONG;
+	else if (match_or(rel, node))
+		out->kind = MS_PRED_OR;
 	else if (ms_calc_takes(rel, clause))
 		out->kind = MS_PRED_CALC;
 	else
@@ -233,6 +286,8 @@ ms_agg_match_block(const MsAggRel *rel, Expr *clause)
 	{
 		case MS_PRED_COMPARE:
 		case MS_PRED_NULLTEST:
+		case MS_PRED_AMONG:
+		case MS_PRED_OR:
 			return true;
 		default:
 			return false;

@@ -8,7 +8,8 @@
  * values of a scan that hands out rows (rows.c).  Comparisons of a
  * value with a constant are made for a block at a time, and often need not be
  * made at all, because the block's smallest and largest value decide for all its
- * rows.  Conditions of any other form are evaluated by calc.c or, row by row, by PostgreSQL's
+ * rows; likewise lists of times, and OR of these and of conditions on labels.
+ * Conditions of any other form are evaluated by calc.c or, row by row, by PostgreSQL's
  * executor, for those rows that the others have left; those on the time alone, once
  * for each time (timememo.c).
  *
@@ -26,10 +27,13 @@
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/array.h"
 #include "utils/float.h"
 
 #include "exec/agg.h"
+#include "store/rowbuf.h"
 
 static MsScanColumn *
 find_column(MsScanState *scan, AttrNumber att)
@@ -40,6 +44,30 @@ find_column(MsScanState *scan, AttrNumber att)
 			return &scan->columns[i];
 	}
 	elog(ERROR, "column %d was not prepared for aggregation", att);
+}
+
+static int
+compare_times(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return (x > y) - (x < y);
+}
+
+static void
+init_or(MsScanState *scan, const MsAggRel *rel, MsPredSet *set, MsPred *pred, List *arms)
+{
+	ListCell   *lc;
+
+	pred->arms = palloc0(sizeof(MsPredSet) * list_length(arms));
+	foreach(lc, arms)
+	{
+		MsPredSet  *arm = &pred->arms[pred->narms++];
+
+		ms_preds_init(scan, rel, arm, make_ands_implicit(lfirst(lc)));
+		set->needs_labels |= arm->needs_labels;
+	}
 }
 
 /* Compiles a set. */
@@ -78,6 +106,12 @@ ms_preds_init(MsScanState *scan, const MsAggRel *rel, MsPredSet *set, List *clau
 				pred->expr = ExecInitQual(list_make1(lfirst(lc)), ps);
 				set->needs_labels = true;
 				break;
+			case MS_PRED_AMONG:
+				pred->expr = ExecInitExpr(match.operand, ps);
+				break;
+			case MS_PRED_OR:
+				init_or(scan, rel, set, pred, ((BoolExpr *) lfirst(lc))->args);
+				break;
 			case MS_PRED_CALC:
 				pred->calc = ms_calc_init(scan, rel, lfirst(lc));
 				set->needs_labels |= ms_calc_uses_labels(pred->calc);
@@ -104,6 +138,34 @@ ms_preds_init(MsScanState *scan, const MsAggRel *rel, MsPredSet *set, List *clau
 	}
 }
 
+/* The times of a list, ascending. */
+static void
+start_among(MsScanState *scan, MsPred *pred)
+{
+	ExprContext *econtext = scan->css.ss.ps.ps_ExprContext;
+	Datum		value = ExecEvalExprSwitchContext(pred->expr, econtext, &pred->never);
+	Datum	   *times;
+	bool	   *nulls;
+	int			n;
+
+	pred->ntimes = 0;
+	if (pred->never)
+		return;
+	deconstruct_array(DatumGetArrayTypeP(value), TIMESTAMPTZOID, sizeof(TimestampTz),
+					  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &times, &nulls, &n);
+	if (pred->times != NULL)
+		pfree(pred->times);
+	pred->times = MemoryContextAlloc(scan->css.ss.ps.state->es_query_cxt,
+									 sizeof(int64) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		if (!nulls[i])
+			pred->times[pred->ntimes++] = DatumGetTimestampTz(times[i]);
+	}
+	qsort(pred->times, pred->ntimes, sizeof(int64), compare_times);
+	pred->never = pred->ntimes == 0;
+}
+
 /* Evaluates what is constant during a scan. */
 void
 ms_preds_start(MsScanState *scan, MsPredSet *set)
@@ -124,8 +186,12 @@ ms_preds_start(MsScanState *scan, MsPredSet *set)
 		}
 		else if (pred->kind == MS_PRED_TIME)
 			pred->never = !ms_timerange_eval(pred->bounds, econtext, &pred->lo, &pred->hi);
+		else if (pred->kind == MS_PRED_AMONG)
+			start_among(scan, pred);
 		if (pred->memo != NULL)
 			ms_timememo_reset(pred->memo);
+		for (int arm = 0; arm < pred->narms; arm++)
+			ms_preds_start(scan, &pred->arms[arm]);
 	}
 }
 
@@ -142,6 +208,8 @@ ms_preds_series(MsScanState *scan, MsPredSet *set)
 			set->preds[i].holds = ExecQual(set->preds[i].expr, econtext);
 		else if (set->preds[i].kind == MS_PRED_CALC)
 			ms_calc_series(set->preds[i].calc);
+		for (int arm = 0; arm < set->preds[i].narms; arm++)
+			ms_preds_series(scan, &set->preds[i].arms[arm]);
 	}
 }
 
@@ -197,6 +265,35 @@ decide_compare(const MsPred *pred, const MsSummary *s, int nrows)
 	return min && max && s->count == nrows ? MS_SELECT_ALL : MS_SELECT_SOME;
 }
 
+/* Is one of the times in the block?  All its rows are of one only if it has one. */
+static MsSelection
+decide_among(const MsPred *pred, const MsBatch *batch)
+{
+	int			first;
+
+	if (batch->block == NULL)
+		return MS_SELECT_SOME;
+	first = ms_first_time(pred->times, pred->ntimes, batch->block->tmin);
+	return first < pred->ntimes && pred->times[first] <= batch->block->tmax ?
+		MS_SELECT_SOME : MS_SELECT_NONE;
+}
+
+static MsSelection
+decide_or(MsScanState *scan, const MsPred *pred, MsBatch *batch)
+{
+	MsSelection most = MS_SELECT_NONE;
+
+	for (int arm = 0; arm < pred->narms && most != MS_SELECT_ALL; arm++)
+	{
+		MsSelection one;
+
+		pred->arms[arm].decided = false;
+		one = ms_preds_decide(scan, &pred->arms[arm], batch);
+		most = Max(most, one);
+	}
+	return most;
+}
+
 static MsSelection
 decide_pred(MsScanState *scan, const MsPred *pred, MsBatch *batch)
 {
@@ -215,6 +312,10 @@ decide_pred(MsScanState *scan, const MsPred *pred, MsBatch *batch)
 				return MS_SELECT_NONE;
 			return batch->block->tmin >= pred->lo && batch->block->tmax < pred->hi ?
 				MS_SELECT_ALL : MS_SELECT_SOME;
+		case MS_PRED_AMONG:
+			return decide_among(pred, batch);
+		case MS_PRED_OR:
+			return decide_or(scan, pred, batch);
 		case MS_PRED_COMPARE:
 		case MS_PRED_NULLTEST:
 			if (!ms_batch_summary(scan, batch, pred->column))
@@ -322,6 +423,48 @@ mask_values(MsScanState *scan, const MsPred *pred, MsBatch *batch, int from, int
 		MASK_LOOP(!column->nulls[from + row]);
 }
 
+/* Clears the mask where a time is none of some; both ascend. */
+static void
+mask_among(const MsPred *pred, const int64 *times, bool *mask, int n)
+{
+	int			at = ms_first_time(pred->times, pred->ntimes, times[0]);
+
+	for (int row = 0; row < n; row++)
+	{
+		while (at < pred->ntimes && pred->times[at] < times[row])
+			at++;
+		mask[row] &= at < pred->ntimes && pred->times[at] == times[row];
+	}
+}
+
+/* Clears the mask in from..to where none of the alternatives holds. */
+static void
+mask_or(MsScanState *scan, const MsPred *pred, MsBatch *batch, int from, int to, bool *mask)
+{
+	bool		any[MS_BLOCK_ROWS];
+
+	memset(any + from, false, to - from);
+	for (int i = 0; i < pred->narms; i++)
+	{
+		MsPredSet  *arm = &pred->arms[i];
+
+		arm->decided = false;
+		switch (ms_preds_decide(scan, arm, batch))
+		{
+			case MS_SELECT_NONE:
+				continue;
+			case MS_SELECT_ALL:
+				return;
+			default:
+				ms_preds_mask(scan, arm, batch, from, to, mask);
+				for (int row = from; row < to; row++)
+					any[row] |= arm->mask[row];
+		}
+	}
+	for (int row = from; row < to; row++)
+		mask[row] &= any[row];
+}
+
 /* Clears the mask in from..to where a condition does not hold, which is asked row by row. */
 static void
 mask_rows(MsScanState *scan, const MsPred *pred, MsBatch *batch, int from, int to, bool *mask)
@@ -392,6 +535,10 @@ ms_preds_mask(MsScanState *scan, MsPredSet *set, MsBatch *batch, int from, int t
 
 			MASK_LOOP(times[row] >= pred->lo && times[row] < pred->hi);
 		}
+		else if (pred->kind == MS_PRED_AMONG)
+			mask_among(pred, ms_batch_times(scan, batch) + from, mask, n);
+		else if (pred->kind == MS_PRED_OR)
+			mask_or(scan, pred, batch, from, to, set->mask);
 	}
 	for (int i = 0; i < set->n; i++)
 	{

@@ -60,26 +60,26 @@ struct MsRowReader
 };
 
 /*
- * Can a condition be met here?  One that is more than a comparison only if it
- * cannot fail, as it is asked of rows that nobody may get to (LIMIT).
+ * Can a condition be met here?  An expression of values only if it cannot fail, as it is asked
+ * of rows that nobody may get to (LIMIT), and not of labels, as there is no row to have them.
  */
 static bool
-takes_clause(const MsAggRel *rel, Expr *clause, bool more)
+takes_clause(const MsAggRel *rel, Expr *clause)
 {
 	MsPredMatch match;
 
 	return ms_agg_match_block(rel, clause) ||
-		(more && ms_agg_match_pred(rel, clause, &match) == MS_PRED_CALC &&
-		 ms_agg_is_safe((Node *) clause));
+		(ms_agg_match_pred(rel, clause, &match) == MS_PRED_CALC &&
+		 ms_agg_is_safe((Node *) clause) && !ms_agg_uses_labels(rel, (Node *) clause));
 }
 
 /*
- * Takes from the node's qual what can be met here; more: not only comparisons.
- * A condition with a sub-select is not compiled a second time; then all of them
- * stay, and are asked again of the rows that are left.
+ * Takes from the node's qual what can be met here.  A condition with a sub-select
+ * is not compiled a second time; then all of them stay, and are asked again of the
+ * rows that are left.
  */
 static void
-init_filter(MsScanState *state, MsPredSet *filter, bool more)
+init_filter(MsScanState *state, MsPredSet *filter)
 {
 	PlanState  *ps = &state->css.ss.ps;
 	MsAggRel	rel = {0};
@@ -92,18 +92,12 @@ init_filter(MsScanState *state, MsPredSet *filter, bool more)
 	rel.label_atts = ms_label_atts(state->desc);
 	foreach(lc, ps->plan->qual)
 	{
-		if (takes_clause(&rel, lfirst(lc), more))
+		if (takes_clause(&rel, lfirst(lc)))
 			taken = lappend(taken, lfirst(lc));
 		else
 			rest = lappend(rest, lfirst(lc));
 	}
 	ms_preds_init(state, &rel, filter, taken);
-	if (filter->needs_labels)
-	{
-		/* there is no row to evaluate them in */
-		init_filter(state, filter, false);
-		return;
-	}
 	if (taken != NIL && !contain_subplans((Node *) rest))
 		ps->qual = ExecInitQual(rest, ps);
 }
@@ -115,7 +109,7 @@ ms_rows_create(MsScanState *state, bool with_filter)
 	MsRowReader *reader = palloc0(sizeof(MsRowReader));
 
 	if (with_filter && state->css.ss.ps.plan->qual != NIL)
-		init_filter(state, &reader->filter, true);
+		init_filter(state, &reader->filter);
 	return reader;
 }
 
@@ -385,6 +379,12 @@ start_series(MsScanState *state)
 	if (!reader->filter_started)
 		ms_preds_start(state, &reader->filter);
 	reader->filter_started = true;
+	if (reader->filter.needs_labels)
+	{
+		ms_scan_fill_time(state, 0);
+		ms_preds_series(state, &reader->filter);
+		ExecClearTuple(state->row_slot);
+	}
 	if (state->row_slots)
 		ms_rowslot_begin_series(state->css.ss.ss_ScanTupleSlot);
 	ms_filler_labels(reader->filler, state->template_values, state->template_isnull);

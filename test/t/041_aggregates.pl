@@ -137,6 +137,7 @@ sub time_condition
 	my $op = any('<', '<=', '>', '>=', '=');
 	return "ts $op " . time_literal($t) if chance(0.7);
 	return any("extract(minute FROM ts) $op 30", "ts::time $op '11:30'", "extract(hour FROM ts) IN (1, 7, 22)",
+		'ts IN (' . join(', ', map { time_literal($t) } 1 .. 3) . ')',
 		"(ts, v1) $op (" . time_literal($t) . ", 42)", "(ts $op " . time_literal($t) . " OR v1 > 50 AND ts > " . time_literal($t) . ")");
 }
 
