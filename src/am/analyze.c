@@ -9,6 +9,9 @@
  * ROWS_PER_BLOCK rows, but at most MAX_BLOCKS: servers before 17 prefetch the
  * blocks from the (empty) file, and fail above its first gigabyte.
  *
+ * A fold counts rows twice until it is done, so that there may be fewer blocks a moment
+ * later.  ANALYZE asks once how many there are; that is how many it gets.
+ *
  * Blocks are asked for in rising order, so one walk over the table serves all of
  * them.  How many rows each series has must be known before: from the headers of
  * chunks if everything is folded, else by counting what the cursor shows, with
@@ -51,6 +54,10 @@ typedef struct MsSample
 	uint64		to;
 } MsSample;
 
+/* How many blocks this backend was told last that a relation has, and which. */
+static Oid	told_relid = InvalidOid;
+static BlockNumber told_blocks;
+
 /* ---- sizes ---- */
 
 static BlockNumber
@@ -81,7 +88,9 @@ ms_relation_size(Relation rel, ForkNumber fork)
 	if (fork != MAIN_FORKNUM && fork != InvalidForkNumber)
 		return 0;
 	get_stats(rel, &stats);
-	return (uint64) virtual_blocks(stats.samples) * BLCKSZ;
+	told_relid = RelationGetRelid(rel);
+	told_blocks = virtual_blocks(stats.samples);
+	return (uint64) told_blocks * BLCKSZ;
 }
 
 void
@@ -145,7 +154,9 @@ prepare_sample(MsScan *scan)
 	ms_cursor_close(counter);
 	pfree(none);
 
-	sample->nblocks = RelationGetNumberOfBlocks(scan->base.rs_rd);
+	if (told_relid != RelationGetRelid(scan->base.rs_rd))
+		(void) ms_relation_size(scan->base.rs_rd, MAIN_FORKNUM);
+	sample->nblocks = told_blocks;
 	return sample;
 }
 
