@@ -104,12 +104,24 @@ SELECT same('SELECT DISTINCT ON (k) k, ts, z FROM newest ORDER BY k, ts DESC');
 SELECT same('SELECT * FROM newest WHERE host = $$h2$$ ORDER BY ts DESC LIMIT 3');
 SELECT same('SELECT host, memseries.last(z, ts) FROM newest GROUP BY host ORDER BY host');
 
+-- One series by time, with conditions on values: blocks that these rule out are skipped
+SELECT counted('SELECT * FROM newest WHERE host = $$h5$$ AND v < 10 AND w > 50 ORDER BY ts DESC LIMIT 2');
+CREATE FUNCTION all_same() RETURNS TABLE (answer text, n bigint) LANGUAGE sql AS $$
+	SELECT same('SELECT * FROM newest WHERE host = $q$' || host || '$q$ AND (' || condition || ') ORDER BY ts' || time || ' LIMIT ' || n), count(*)
+	  FROM unnest(ARRAY['h3', 'h4']) host, unnest(ARRAY['', ' DESC']) time, unnest(ARRAY[1, 5, 700]) n,
+		   unnest(ARRAY['v < 10 AND w > 50', 'v > 40', 'v > 1000', 'x IS NULL', 'x > 5 OR y < 3', 'w + v > 90', 'y > 100 AND ts < $q$2024-05-01 01:11:11+00$q$',
+						'v > 30 AND ts > $q$2024-05-01 00:10:10+00$q$']) condition
+	 GROUP BY 1 $$;
+SELECT * FROM all_same();
+
 -- Rows written and deleted since
 BEGIN;
 INSERT INTO newest VALUES ('2024-05-01 03:00+00', 'h1', 1, 'r1', -1), ('2024-05-01 02:00+00', 'h2', 2, 'r2', -2);
 SELECT memseries.delete_samples('newest', '2024-05-01 01:00+00', '2024-05-01 02:00+00', 'host = $$h3$$');
 SELECT same('SELECT DISTINCT ON (host) * FROM newest ORDER BY host, ts DESC');
 SELECT same('SELECT DISTINCT ON (dc) dc, ts FROM newest ORDER BY dc, ts DESC');
+SELECT * FROM all_same();
+DROP FUNCTION all_same;
 SELECT same('SELECT * FROM newest WHERE host = $$h3$$ ORDER BY ts DESC LIMIT 1');
 SELECT same('SELECT host, memseries.last(v, ts), max(ts) FROM newest GROUP BY host ORDER BY host');
 ROLLBACK;

@@ -224,6 +224,8 @@ begin_scan(CustomScanState *node, EState *estate, int eflags)
 		state->series_order = ms_seriesorder_create(state);
 	if (is_by_series(state) || state->series_order != NULL)
 		state->reader = ms_rows_create(state, estate->es_epq_active == NULL);
+	else if (cscan->scan.plan.qual != NIL && estate->es_epq_active == NULL)
+		state->step_filter = ms_rows_prefilter(state);
 	if (list_nth_int(cscan->custom_private, MS_PRIVATE_REFETCH) && estate->es_epq_active == NULL)
 		state->refetch = ms_refetch_begin(estate, RelationGetRelid(rel));
 }
@@ -312,6 +314,7 @@ ms_scan_start(MsScanState *state)
 	if (state->walk != NULL && !state->walking)
 		ms_labelwalk_list(state);
 	state->done = false;
+	state->step_filter_started = false;
 	if (state->series_order != NULL)
 		ms_seriesorder_start(state);
 	if (state->reader != NULL)

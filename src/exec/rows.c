@@ -73,13 +73,9 @@ takes_clause(const MsAggRel *rel, Expr *clause)
 		 ms_agg_is_safe((Node *) clause) && !ms_agg_uses_labels(rel, (Node *) clause));
 }
 
-/*
- * Takes from the node's qual what can be met here.  A condition with a sub-select
- * is not compiled a second time; then all of them stay, and are asked again of the
- * rows that are left.
- */
-static void
-init_filter(MsScanState *state, MsPredSet *filter)
+/* Makes a filter of those conditions of the node's qual that can be met here; returns the others. */
+static List *
+init_preds(MsScanState *state, MsPredSet *filter)
 {
 	PlanState  *ps = &state->css.ss.ps;
 	MsAggRel	rel = {0};
@@ -98,8 +94,35 @@ init_filter(MsScanState *state, MsPredSet *filter)
 			rest = lappend(rest, lfirst(lc));
 	}
 	ms_preds_init(state, &rel, filter, taken);
-	if (taken != NIL && !contain_subplans((Node *) rest))
+	return rest;
+}
+
+/*
+ * Takes from the node's qual what can be met here.  A condition with a sub-select
+ * is not compiled a second time; then all of them stay, and are asked again of the
+ * rows that are left.
+ */
+static void
+init_filter(MsScanState *state, MsPredSet *filter)
+{
+	PlanState  *ps = &state->css.ss.ps;
+	List	   *rest = init_preds(state, filter);
+
+	if (filter->n > 0 && !contain_subplans((Node *) rest))
 		ps->qual = ExecInitQual(rest, ps);
+}
+
+/*
+ * Conditions that tell which blocks and rows need not be looked at, though the node's qual has them still; NULL: none, or
+ * they would have to be looked at for each series.
+ */
+MsPredSet *
+ms_rows_prefilter(MsScanState *state)
+{
+	MsPredSet  *filter = palloc0(sizeof(MsPredSet));
+
+	init_preds(state, filter);
+	return filter->n > 0 && !filter->needs_labels ? filter : NULL;
 }
 
 /* Makes a reader of rows, once columns are found; with_filter: it may change the node's qual. */

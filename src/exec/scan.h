@@ -293,7 +293,10 @@ struct MsScanState
 	MsLabelWalk *walk;			/* owned; of a scan by a label */
 	bool		walking;		/* this scan is led by it */
 	MsSorted   *sorted;			/* owned; of a scan by time */
-	MsStepper  *step;			/* owned; for rows one by one */
+	MsStepper  *step;			/* owned; for rows one by one... */
+	struct MsPredSet *step_filter;	/* ...that meet these; NULL: all */
+	bool		step_filter_started;	/* what is constant in the scan is
+										 * known */
 	uint32		kept;			/* lastrow.c: a series to come back to */
 
 	/* The rows at hand. */
@@ -335,6 +338,7 @@ extern void ms_scan_start(MsScanState *state);
 
 /* rows.c */
 extern MsRowReader *ms_rows_create(MsScanState *state, bool with_filter);
+extern struct MsPredSet *ms_rows_prefilter(MsScanState *state);
 extern void ms_rows_reset(MsRowReader *reader);
 extern void ms_rows_start(MsScanState *state);
 extern bool ms_rows_next(MsScanState *state, TupleTableSlot *slot);

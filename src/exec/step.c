@@ -11,7 +11,8 @@
  * Most want one row and no more.  So the first one is found alone: in the
  * totals of a chunk, if it is the last and they know it (for which the cursor was
  * told to look), else in its block without decoding the others.  If more are
- * asked for, the chunk or the block is read again, up to that row.  From totals its
+ * asked for, the chunk or the block is read again, up to that row.  Conditions on values rule
+ * out blocks and rows of blocks as they do in rows.c, before there is a row to test.  From totals its
  * values go straight into the slot.
  *
  * Locks: as the cursor's.
@@ -20,7 +21,10 @@
  */
 #include "postgres.h"
 
-#include "exec/scan.h"
+#include "executor/executor.h"
+
+#include "exec/agg.h"
+#include "store/rowbuf.h"
 
 struct MsStepper
 {
@@ -44,6 +48,9 @@ struct MsStepper
 	bool		in_part;		/* blocks of a plain part are to come */
 	MsPart		part;
 	int			block;			/* of those: how many were visited */
+	MsBlockInfo info;			/* the one visited last... */
+	const bool *selected;		/* ...and which of its rows may be wanted;
+								 * NULL: all */
 	int			row;			/* rows of state->rows visited */
 };
 
@@ -162,26 +169,77 @@ show_last(MsScanState *state, MsStepper *step, const MsPart *part)
 	ms_cursor_stats(state->cursor)->samples_read++;
 }
 
+/* Rows of a block that is skipped, for EXPLAIN. */
+static void
+count_removed(MsScanState *state, const MsStepper *step, const MsBlockInfo *block)
+{
+	int			n = block->nrows;
+
+	if (!state->analyze)
+		return;
+	if (block->tmin < step->lo || block->tmax >= step->hi)
+	{
+		const int64 *times = ms_batch_times(state, &state->batch);
+
+		n = ms_first_time(times, n, step->hi) - ms_first_time(times, n, step->lo);
+	}
+	InstrCountFiltered1(&state->css.ss.ps, n);
+}
+
+/* Finds out which rows of the block at hand conditions on values leave; false if none. */
+static bool
+select_rows(MsScanState *state, MsStepper *step)
+{
+	MsPredSet  *filter = state->step_filter;
+	MsBatch    *batch = &state->batch;
+	MsSelection selection;
+
+	step->selected = NULL;
+	if (filter == NULL)
+		return true;
+	if (!state->step_filter_started)
+		ms_preds_start(state, filter);
+	state->step_filter_started = true;
+	ms_batch_begin(state, batch, step->info.nrows);
+	batch->chunk = &step->part.chunk;
+	batch->block = &step->info;
+	filter->decided = false;
+	selection = ms_preds_decide(state, filter, batch);
+	if (selection == MS_SELECT_ALL)
+		return true;
+	if (selection == MS_SELECT_SOME)
+	{
+		ms_preds_mask(state, filter, batch, 0, batch->n, NULL);
+		step->selected = filter->mask;
+		if (memchr(filter->mask, true, batch->n) != NULL)
+			return true;
+	}
+	count_removed(state, step, &step->info);
+	ms_cursor_stats(state->cursor)->blocks_skipped++;
+	ms_cursor_stats(state->cursor)->samples_skipped += step->info.nrows;
+	return false;
+}
+
 /* The next rows of a plain part; false at its end. */
 static bool
 next_block(MsScanState *state, MsStepper *step)
 {
 	const MsPart *part = &step->part;
+	MsBlockInfo *block = &step->info;
 
 	for (; step->block < part->chunk.nblocks; step->block++)
 	{
 		int			i = step->block;
-		MsBlockInfo block;
 
 		if (!ms_chunk_block(&part->chunk, step->backward ? part->chunk.nblocks - 1 - i : i,
-							&block))
+							block))
 			ms_cursor_damaged(state->cursor);
-		if (block.tmax < step->lo || block.tmin >= step->hi)
+		if (block->tmax < step->lo || block->tmin >= step->hi || !select_rows(state, step))
 			continue;
-		step->alone = !step->begun && read_edge(state, step, part, &block);
+		step->alone = !step->begun && step->selected == NULL && read_edge(state, step, part, block);
 		if (!step->alone)
 		{
-			read_block(state, step, part, &block);
+			read_block(state, step, part, block);
 			step->block++;
 		}
 		return true;
@@ -217,6 +275,7 @@ next_rows(MsScanState *state, MsStepper *step)
 		if (step->in_part && next_block(state, step))
 			break;
 		step->in_part = false;
+		step->selected = NULL;
 		state->rows.nrows = 0;
 		if (again ? !ms_cursor_part_again(state->cursor, part) :
 			!ms_cursor_next_part(state->cursor, part))
@@ -252,6 +311,7 @@ ms_step_start(MsScanState *state, bool backward)
 	state->step->lo = state->lo;
 	state->step->hi = state->hi;
 	state->step->in_part = false;
+	state->step->selected = NULL;
 	state->step->row = 0;
 	state->rows.nrows = 0;
 }
@@ -272,13 +332,16 @@ ms_step_next(MsScanState *state)
 			int			i = step->row++;
 			int			row = step->backward ? state->rows.nrows - 1 - i : i;
 
-			if (state->rows.times[row] >= step->lo && state->rows.times[row] < step->hi)
+			if (state->rows.times[row] < step->lo || state->rows.times[row] >= step->hi)
+				continue;
+			if (step->part.plain)
+				ms_cursor_stats(state->cursor)->samples_read++;
+			if (step->selected == NULL || step->selected[row])
 			{
 				state->row = row;
-				if (step->part.plain)
-					ms_cursor_stats(state->cursor)->samples_read++;
 				return true;
 			}
+			InstrCountFiltered1(&state->css.ss.ps, 1);
 		}
 		if (!next_rows(state, step))
 			return false;
