@@ -449,3 +449,22 @@ SELECT lb_plan('SELECT * FROM lb_still WHERE id IN (SELECT i * 7 FROM generate_s
 DROP FUNCTION lb_tell, lb_plan, lb_differences;
 DROP PROCEDURE lb_add, lb_look;
 DROP TABLE lb_many, lb_heap, lb_still, lb_conditions;
+
+--
+-- Chunks larger than a scan's buffer, of scans inside each other, one of which fails halfway; what a scan has copied is its own.
+--
+CREATE TABLE cs_wide (ts timestamptz NOT NULL, host int, a float8, b float8) USING memseries;
+SELECT FROM memseries.configure('cs_wide', retain => NULL, chunk_interval => '1 day');
+INSERT INTO cs_wide SELECT '2024-03-01'::timestamptz + i * interval '2 s', h, sqrt(i + h), sin(i * h) FROM generate_series(0, 39999) i, generate_series(1, 2) h;
+CREATE FUNCTION cs_inside(h int) RETURNS float8 LANGUAGE sql STABLE AS 'SELECT max(a + b) FROM cs_wide WHERE host = h';
+SELECT count(*), sum(floor(a)) FROM cs_wide WHERE 1 / (39990 - floor(a * a)) < 2;
+BEGIN;
+SAVEPOINT s;
+SELECT count(*) FROM cs_wide WHERE CASE WHEN a > 150 THEN cs_inside(1) / (host - 1) ELSE 1 END > 0;
+ROLLBACK TO s;
+SELECT count(*), sum(floor(a)), count(DISTINCT cs_inside(host)) FROM (SELECT * FROM cs_wide WHERE a > 199.9) x;
+COMMIT;
+SELECT count(*), sum(floor(a)) FROM cs_wide;
+SELECT sum(n), sum(s) FROM (SELECT count(*) n, sum(floor(sqrt(i + h))) s FROM generate_series(0, 39999) i, generate_series(1, 2) h) x;
+DROP FUNCTION cs_inside;
+DROP TABLE cs_wide;

@@ -91,6 +91,10 @@ ms_cursor_open(MsTable *table, Snapshot snapshot, int64 lo, int64 hi,
 	for (int i = 0; i < nvalues; i++)
 		cursor->need[i] = need == NULL || need[i];
 
+	cursor->release.func = ms_cursor_release_bytes;
+	cursor->release.arg = cursor;
+	MemoryContextRegisterResetCallback(cxt, &cursor->release);
+
 	cursor->exhausted = true;
 	cursor->fragments_cap = 16;
 	cursor->fragments = palloc(sizeof(MsFragment) * cursor->fragments_cap);

@@ -13,12 +13,18 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/memutils.h"
 
 #include "store/cursorpriv.h"
 
+#define SPARE_BYTES			(1024 * 1024)	/* a larger buffer is not kept */
 #define PREFETCH_WINDOWS	8
 
 /* ---- windows ---- */
+
+/* A buffer of a cursor that is closed, for the next one, in TopMemoryContext. */
+static char *spare_bytes = NULL;
+static Size spare_cap = 0;
 
 /*
  * Makes the cursor's buffer that large, or larger.  Moving what it does not hold would touch memory that is never
@@ -28,8 +34,17 @@ static void
 grow_bytes(MsCursor *cursor, Size size)
 {
 	Size		cap = Max(Max(cursor->bytes_cap * 2, MS_CURSOR_COPY), size);
-	char	   *bytes = MemoryContextAllocHuge(cursor->cxt, cap);
+	char	   *bytes;
 
+	if (spare_cap >= cap)
+	{
+		bytes = spare_bytes;
+		cap = spare_cap;
+		spare_bytes = NULL;
+		spare_cap = 0;
+	}
+	else
+		bytes = MemoryContextAllocHuge(TopMemoryContext, cap);
 	if (cursor->bytes != NULL)
 	{
 		memcpy(bytes, cursor->bytes, cursor->bytes_used);
@@ -37,6 +52,25 @@ grow_bytes(MsCursor *cursor, Size size)
 	}
 	cursor->bytes = bytes;
 	cursor->bytes_cap = cap;
+}
+
+/* See cursorpriv.h. */
+void
+ms_cursor_release_bytes(void *arg)
+{
+	MsCursor   *cursor = arg;
+	char	   *unwanted = cursor->bytes;
+
+	if (cursor->bytes_cap > spare_cap && cursor->bytes_cap <= SPARE_BYTES)
+	{
+		unwanted = spare_bytes;
+		spare_bytes = cursor->bytes;
+		spare_cap = cursor->bytes_cap;
+	}
+	if (unwanted != NULL)
+		pfree(unwanted);
+	cursor->bytes = NULL;
+	cursor->bytes_cap = 0;
 }
 
 /* Room for len bytes at the end of the cursor's buffer; returns its offset. */

@@ -55,7 +55,8 @@ struct MsCursor
 	bool		exhausted;		/* no windows are to come */
 
 	/* what was copied */
-	char	   *bytes;
+	char	   *bytes;			/* owned; in TopMemoryContext */
+	MemoryContextCallback release;	/* gives it back */
 	Size		bytes_used;
 	Size		bytes_cap;
 	MsFragment *fragments;
@@ -94,6 +95,12 @@ ms_cursor_generation_locked(const MsCursor *cursor, uint32 sid)
 }
 
 /* ---- cursorcopy.c ---- */
+
+/*
+ * Frees the buffer of a cursor, or keeps it for the next one: else malloc would return it to the operating
+ * system, which would clear its pages again for each query.  Called when the cursor's memory is freed, however that comes.
+ */
+extern void ms_cursor_release_bytes(void *cursor);
 
 /* Copies more windows of the series; false if there are no more.  Takes table->lock shared. */
 extern bool ms_cursor_copy_more(MsCursor *cursor);
